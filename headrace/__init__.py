@@ -1,0 +1,3 @@
+"""Headrace: an LLM serving platform on NVIDIA Triton Inference Server."""
+
+__version__ = "0.1.0"

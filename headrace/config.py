@@ -1,0 +1,187 @@
+"""The one configuration file, `headrace.yaml`: typed, unknown keys refused, env overrides.
+
+Environment variables override the file: `HEADRACE_ENGINE__NAME=mock` sets `engine.name`. The ports also
+listen to the plain names of the contract (`TRITON_HTTP_PORT`, `TRITON_GRPC_PORT`, `TRITON_METRICS_PORT`).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from headrace import paths
+from headrace.errors import ConfigError
+
+CONFIG_FILE_ENV = "HEADRACE_CONFIG"
+PORT_ENVS = {
+    "http_port": "TRITON_HTTP_PORT",
+    "grpc_port": "TRITON_GRPC_PORT",
+    "metrics_port": "TRITON_METRICS_PORT",
+}
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class OpenVinoConfig(Section):
+    """Settings of the embedded CPU engine (OpenVINO GenAI continuous batching)."""
+
+    threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
+    precision: Literal["auto", "bf16", "f32"] = "auto"
+    """auto: bf16 where the CPU has it. f32 also turns dynamic quantization off, so that an answer does not
+    depend on what else is in the batch; about half the speed."""
+    kv_cache_gb: int = Field(1, ge=1)
+    max_batch_tokens: int = Field(256, ge=16)
+    """Tokens a step may compute: bounds how long a long prompt holds up running answers."""
+    prefix_cache: bool = True
+    prompt_lookup_tokens: int = Field(0, ge=0, le=16)
+    """Draft tokens by prompt lookup; 0 turns speculation off."""
+    prompt_lookup_ngram: int = Field(3, ge=1, le=8)
+    lora: Path | None = None
+    """One LoRA adapter (safetensors) for every request."""
+    lora_alpha: float = 1.0
+
+
+class MockConfig(Section):
+    """Settings of the deterministic engine without a model."""
+
+    first_token_ms: float = Field(0.0, ge=0)
+    step_ms: float = Field(1.0, ge=0)
+    tokens_per_step: int = Field(1, ge=1)
+
+
+class TrtLlmConfig(Section):
+    """Engine-neutral settings of TensorRT-LLM; `trtllm` passes the rest through, names checked."""
+
+    tensor_parallel: int = Field(1, ge=1)
+    pipeline_parallel: int = Field(1, ge=1)
+    dtype: Literal["auto", "bfloat16", "float16"] = "auto"
+    kv_cache_memory_fraction: float = Field(0.9, gt=0, le=1)
+    kv_cache_dtype: Literal["auto", "fp8"] = "auto"
+    prefix_cache: bool = True
+    max_batch_tokens: int = Field(8192, ge=16)
+    sampler: Literal["TRTLLMSampler", "TorchSampler"] = "TRTLLMSampler"
+    """Release 1.2's TorchSampler takes penalties and seeds but does not apply them: with it, such requests
+    are refused."""
+    trtllm: dict[str, Any] = Field(default_factory=dict)
+    """Further keyword arguments of `tensorrt_llm.LLM`, checked against the names of the pinned release."""
+    allow_unstable: tuple[str, ...] = ()
+    """Names of beta or prototype arguments that `trtllm` may use: they may change in any release."""
+    allow_remote_code: bool = False
+    """Lets `trtllm` set `trust_remote_code`: Python code in the model's folder then runs in the engine."""
+
+
+class EngineConfig(Section):
+    name: Literal["openvino", "mock", "trtllm"] = "openvino"
+    model: Path = Field(default_factory=paths.default_model)
+    """Folder with tokenizer.json, tokenizer_config.json and what the engine loads."""
+    max_running: int = Field(16, ge=1)
+    """Requests in one batch."""
+    max_waiting: int = Field(128, ge=0)
+    """Requests that may wait for a place in the batch; one more is refused."""
+    openvino: OpenVinoConfig = Field(default_factory=OpenVinoConfig)
+    mock: MockConfig = Field(default_factory=MockConfig)
+    trtllm: TrtLlmConfig = Field(default_factory=TrtLlmConfig)
+
+
+class CoalescingConfig(Section):
+    """How many tokens travel in one response. The first token always goes at once."""
+
+    max_tokens: int = Field(8, ge=1)
+    max_delay_ms: float = Field(200.0, ge=0)
+
+
+class LimitsConfig(Section):
+    """What one request may ask for."""
+
+    max_prompt_bytes: int = Field(262_144, ge=1)
+    max_prompt_tokens: int = Field(4096, ge=1)
+    max_output_tokens: int = Field(2048, ge=1)
+    default_output_tokens: int = Field(256, ge=1)
+    max_messages: int = Field(256, ge=1)
+    max_stop_words: int = Field(1024, ge=0)
+    max_stop_bytes: int = Field(16_384, ge=1)
+    """Of all stop words of a request together."""
+    max_schema_bytes: int = Field(16_384, ge=2)
+
+
+class ServerConfig(Section):
+    """The Triton Inference Server."""
+
+    host: str = "127.0.0.1"
+    http_port: int = Field(8000, ge=1, le=65535)
+    grpc_port: int = Field(8001, ge=1, le=65535)
+    metrics_port: int = Field(8002, ge=1, le=65535)
+    response_cache_mb: int = Field(64, ge=1)
+    drain_seconds: float = Field(30.0, ge=0)
+    start_seconds: float = Field(120.0, gt=0)
+
+    @model_validator(mode="after")
+    def _distinct_ports(self) -> ServerConfig:
+        ports = (self.http_port, self.grpc_port, self.metrics_port)
+        if len(set(ports)) != len(ports):
+            raise ValueError(f"http_port, grpc_port and metrics_port must differ, got {ports}")
+        return self
+
+
+class Config(BaseSettings):
+    """The whole of `headrace.yaml`."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_prefix="HEADRACE_", env_nested_delimiter="__"
+    )
+
+    profile: Literal["cpu", "h100"] = "cpu"
+    """Which `configs/<profile>.pbtxt` Triton reads (`--model-config-name`)."""
+    server: ServerConfig = Field(default_factory=ServerConfig)
+    engine: EngineConfig = Field(default_factory=EngineConfig)
+    coalescing: CoalescingConfig = Field(default_factory=CoalescingConfig)
+    limits: LimitsConfig = Field(default_factory=LimitsConfig)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, init_settings
+
+
+def load(path: Path | None = None) -> Config:
+    """Read the configuration: `path`, else $HEADRACE_CONFIG, else headrace.yaml of the project if present.
+
+    Raises `ConfigError` that names the file and the key.
+    """
+    named = path or (Path(os.environ[CONFIG_FILE_ENV]) if os.environ.get(CONFIG_FILE_ENV) else None)
+    file = named or paths.PROJECT / "headrace.yaml"
+    values = _read(file, must_exist=named is not None)
+    server = values.setdefault("server", {}) if isinstance(values.get("server", {}), dict) else {}
+    server.update({field: os.environ[env] for field, env in PORT_ENVS.items() if os.environ.get(env)})
+    try:
+        return Config(**values)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
+        raise ConfigError(f"{file}: {problems}") from None
+
+
+def _read(file: Path, must_exist: bool) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    except FileNotFoundError:
+        if must_exist:
+            raise ConfigError(f"{file}: no such file; give a headrace.yaml that exists") from None
+        return {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{file}: cannot be read as YAML: {error}") from None
+    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
+        raise ConfigError(f"{file}: expected a mapping of sections, got {type(values).__name__}")
+    return values

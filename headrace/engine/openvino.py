@@ -1,0 +1,219 @@
+"""OpenVINO GenAI's continuous batching on the CPU: the default engine.
+
+`step()` computes one batch and holds the GIL meanwhile, so the pipeline, its requests and the event loop share
+one thread: nothing is gained by another, and nothing needs a lock. Between two steps the loop gets a few turns to
+take in new requests and aborts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from headrace.config import EngineConfig, OpenVinoConfig
+from headrace.engine.interface import EngineRequest, EngineStats, FinishReason, SamplingParams, TokenDelta
+from headrace.engine.token_stream import TokenStream
+from headrace.errors import EngineFailed, EngineNotInstalled, InvalidRequest, StartupError
+from headrace.text.model_folder import end_token_ids
+
+# Turns of the event loop between steps: one to read sockets, one to run what they woke, one to write.
+_LOOP_TURNS = 3
+
+
+@dataclass
+class _Run:
+    handle: Any
+    stream: TokenStream = field(default_factory=TokenStream)
+    log_probs: bool = False
+
+
+class OpenVinoEngine:
+    """In-flight batching with a paged KV cache, prefix caching and chunked prefill."""
+
+    def __init__(self) -> None:
+        self._config = OpenVinoConfig()
+        self._runs: dict[str, _Run] = {}
+        self._next_id = 0
+        self._generated = 0
+        self._wake = asyncio.Event()
+        self._loop: asyncio.Task[None] | None = None
+        self._failure: EngineFailed | None = None
+
+    async def start(self, config: EngineConfig) -> None:
+        try:
+            import openvino
+            import openvino_genai
+        except ImportError as error:
+            raise EngineNotInstalled(
+                f"openvino_genai is not installed ({error}); run `make setup` or `pip install openvino-genai`"
+            ) from None
+        if not (config.model / "openvino_model.xml").is_file():
+            raise StartupError(f"engine.model: {config.model} holds no openvino_model.xml; run `make setup`")
+        self._openvino, self._genai = openvino, openvino_genai
+        self._config = config.openvino
+        self._end_ids = end_token_ids(config.model)
+        try:
+            self._pipeline = openvino_genai.ContinuousBatchingPipeline(
+                str(config.model), self._scheduler(config), "CPU", self._properties()
+            )
+        except RuntimeError as error:
+            raise StartupError(f"engine.model: OpenVINO cannot load {config.model}: {_brief(error)}") from None
+        self._loop = asyncio.create_task(self._step_forever())
+
+    def _scheduler(self, config: EngineConfig) -> Any:
+        scheduler = self._genai.SchedulerConfig()
+        scheduler.cache_size = self._config.kv_cache_gb
+        scheduler.max_num_batched_tokens = self._config.max_batch_tokens
+        scheduler.max_num_seqs = config.max_running
+        scheduler.enable_prefix_caching = self._config.prefix_cache
+        scheduler.dynamic_split_fuse = True
+        return scheduler
+
+    def _properties(self) -> dict[str, Any]:
+        precision = self._config.precision
+        if precision == "auto":
+            capabilities = self._openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+            precision = "bf16" if "BF16" in capabilities else "f32"
+            exact = False
+        else:
+            exact = precision == "f32"
+        properties: dict[str, Any] = {
+            "INFERENCE_NUM_THREADS": self._config.threads,
+            "INFERENCE_PRECISION_HINT": precision,
+            "KV_CACHE_PRECISION": precision,
+        }
+        if exact:
+            properties["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = 0
+        if self._config.prompt_lookup_tokens:
+            properties["prompt_lookup"] = True
+        if self._config.lora:
+            adapter = self._genai.Adapter(str(self._config.lora))
+            properties["adapters"] = self._genai.AdapterConfig(adapter, self._config.lora_alpha)
+        return properties
+
+    def submit(self, request: EngineRequest) -> AsyncIterator[TokenDelta]:
+        if self._failure:
+            raise self._failure
+        token_ids = self._openvino.Tensor(_row(request.token_ids))
+        try:
+            handle = self._pipeline.add_request(self._next_id, token_ids, self._generation(request.sampling))
+        except RuntimeError as error:
+            raise InvalidRequest("sampling", f"OpenVINO refuses it: {_brief(error)}") from None
+        self._next_id += 1
+        run = _Run(handle, log_probs=request.sampling.log_probs)
+        self._runs[request.id] = run
+        self._wake.set()
+        return run.stream
+
+    def _generation(self, sampling: SamplingParams) -> Any:
+        config = self._genai.GenerationConfig()
+        config.eos_token_id = self._end_ids[0]
+        config.stop_token_ids = set(self._end_ids)
+        config.max_new_tokens = sampling.max_tokens
+        config.min_new_tokens = sampling.min_tokens
+        config.repetition_penalty = sampling.repetition_penalty
+        config.frequency_penalty = sampling.frequency_penalty
+        config.presence_penalty = sampling.presence_penalty
+        config.logprobs = int(sampling.log_probs)
+        config.do_sample = not sampling.greedy
+        if not sampling.greedy:
+            config.temperature = sampling.temperature
+            config.top_p = sampling.top_p
+            if sampling.top_k:
+                config.top_k = sampling.top_k
+            config.rng_seed = secrets.randbits(63) if sampling.seed is None else sampling.seed
+        if sampling.json_schema is not None:
+            config.structured_output_config = self._genai.StructuredOutputConfig(
+                json_schema=sampling.json_schema
+            )
+        if self._config.prompt_lookup_tokens:
+            config.num_assistant_tokens = self._config.prompt_lookup_tokens
+            config.max_ngram_size = self._config.prompt_lookup_ngram
+        return config
+
+    async def abort(self, request_id: str) -> None:
+        if run := self._runs.pop(request_id, None):
+            run.handle.cancel()  # frees its place and its KV blocks at the next step
+            run.stream.put(TokenDelta(finish_reason="cancelled"))
+            self._wake.set()
+
+    def stats(self) -> EngineStats:
+        metrics = self._pipeline.get_metrics()
+        running = min(len(self._runs), metrics.scheduled_requests)
+        return EngineStats(
+            running=running,
+            waiting=len(self._runs) - running,
+            kv_cache_usage=metrics.cache_usage / 100,
+            generated_tokens=self._generated,
+        )
+
+    async def stop(self) -> None:
+        if self._loop:
+            self._loop.cancel()
+        for request_id in list(self._runs):
+            await self.abort(request_id)
+
+    async def _step_forever(self) -> None:
+        while True:
+            if not self._pipeline.has_non_finished_requests():
+                self._wake.clear()
+                await self._wake.wait()
+            try:
+                self._pipeline.step()
+                self._publish()
+            except RuntimeError as error:
+                # The pipeline's scheduler is then in an unknown state: only a new worker helps.
+                self._fail(EngineFailed(f"the OpenVINO engine broke and restarts: {_brief(error)}"))
+                return
+            for _ in range(_LOOP_TURNS):
+                await asyncio.sleep(0)
+
+    def _publish(self) -> None:
+        """Hand out what the last step made."""
+        for request_id, run in list(self._runs.items()):
+            token_ids: list[int] = []
+            log_probs: list[float] = []
+            finish: FinishReason | None = None
+            while run.handle.can_read():
+                for output in run.handle.read().values():
+                    token_ids += output.generated_ids
+                    log_probs += output.generated_log_probs
+                    finish = self._finish_reason(output.finish_reason)
+            if run.handle.get_status() == self._genai.GenerationStatus.IGNORED:
+                del self._runs[request_id]
+                problem = "with max_tokens it does not fit into the KV cache; send a shorter one"
+                run.stream.put(InvalidRequest("text_input", problem))
+            elif token_ids or finish:
+                self._generated += len(token_ids)
+                kept = tuple(min(0.0, p) for p in log_probs) if run.log_probs else ()
+                if finish:
+                    del self._runs[request_id]
+                run.stream.put(TokenDelta(tuple(token_ids), kept, finish))
+
+    def _finish_reason(self, reason: Any) -> FinishReason | None:
+        reasons = self._genai.GenerationFinishReason
+        if reason == reasons.NONE:
+            return None
+        return "length" if reason == reasons.LENGTH else "stop"
+
+    def _fail(self, failure: EngineFailed) -> None:
+        self._failure = failure
+        for run in self._runs.values():
+            run.stream.put(failure)
+        self._runs.clear()
+
+
+def _row(token_ids: tuple[int, ...]) -> Any:
+    import numpy
+
+    return numpy.array([token_ids], dtype=numpy.int64)
+
+
+def _brief(error: RuntimeError) -> str:
+    """The library's messages carry its build machine's paths; their last sentence is what helps."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    last = lines[-1] if lines else "unknown error"
+    return last.rsplit("/", 1)[-1][:200]

@@ -1,0 +1,63 @@
+"""One tree of errors. Each class maps to one gRPC code, one HTTP status and one OpenAI error type."""
+
+from __future__ import annotations
+
+
+class HeadraceError(Exception):
+    """Base of every error that a user may see. The message says what to do."""
+
+    grpc_code: str = "INTERNAL"
+    http_status: int = 500
+    openai_type: str = "server_error"
+
+
+class InvalidRequest(HeadraceError):
+    """The request cannot be served as it is. Names the field that is wrong."""
+
+    grpc_code = "INVALID_ARGUMENT"
+    http_status = 400
+    openai_type = "invalid_request_error"
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}")
+        self.field = field
+
+
+class Unavailable(HeadraceError):
+    """The service cannot answer now; the same request may work later."""
+
+    grpc_code = "UNAVAILABLE"
+    http_status = 503
+    openai_type = "service_unavailable_error"
+
+
+class EngineUnavailable(Unavailable):
+    """The engine worker is down, restarting or shutting down."""
+
+
+class QueueFull(Unavailable):
+    """The engine already holds as many requests as its limits allow."""
+
+
+class RequestCancelled(HeadraceError):
+    """The request was stopped before it had an answer."""
+
+    grpc_code = "CANCELLED"
+    http_status = 499
+    openai_type = "request_cancelled"
+
+
+class EngineFailed(HeadraceError):
+    """The engine broke while it worked on this request."""
+
+
+class StartupError(HeadraceError):
+    """Something that the platform needs is missing or wrong, so it does not start."""
+
+
+class ConfigError(StartupError):
+    """The configuration is not usable. Names the key."""
+
+
+class EngineNotInstalled(StartupError):
+    """The configured engine's package is absent. Says what to install."""

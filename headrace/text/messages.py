@@ -1,0 +1,53 @@
+"""Chat messages as users send them: a JSON list of `{"role": …, "content": …}`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from headrace.errors import InvalidRequest
+
+FIELD = "messages"
+
+
+class TextPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """OpenAI's list form of `content`; only text parts are served."""
+
+    type: Literal["text"]
+    text: str
+
+
+class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    role: Literal["system", "user", "assistant"]
+    content: str | list[TextPart]
+    name: str | None = None
+
+    @property
+    def text(self) -> str:
+        if isinstance(self.content, str):
+            return self.content
+        return "".join(part.text for part in self.content)
+
+
+_decoder = msgspec.json.Decoder(list[Message])
+
+
+def parse_messages(data: bytes, max_messages: int) -> list[Message]:
+    """Raises `InvalidRequest` that names the place of the first mistake."""
+    try:
+        messages = _decoder.decode(data)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(FIELD, f"{error}; expected a list of {{role, content}}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidRequest(FIELD, f"not valid JSON: {error}") from None
+    if not messages:
+        raise InvalidRequest(FIELD, "the list is empty; send at least one message")
+    if len(messages) > max_messages:
+        raise InvalidRequest(FIELD, f"{len(messages)} messages, at most {max_messages} are allowed")
+    for place, message in enumerate(messages):
+        if "\0" in message.text:
+            raise InvalidRequest(FIELD, f"$[{place}].content holds a NUL character; remove it")
+    if not any(message.text for message in messages):
+        raise InvalidRequest(FIELD, "all messages are empty")
+    return messages

@@ -1,0 +1,71 @@
+"""What the `model.py` adapters share: the glue between Triton's Python backend and plain Python.
+
+Only these adapters import this module: `triton_python_backend_utils` exists only inside Triton's stub.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+from numpy.typing import NDArray
+
+from headrace.errors import HeadraceError
+from headrace.triton.tensors import GetTensor
+
+Outputs = dict[str, NDArray[Any]]
+
+FINAL = 1
+"""TRITONSERVER_RESPONSE_COMPLETE_FINAL: the request gets nothing more."""
+
+log = logging.getLogger("headrace.step")
+
+# gRPC codes to the names in `pb_utils.TritonError`, which the stub fills in only after this import.
+_CODES = {"INVALID_ARGUMENT": "INVALID_ARG"}
+
+
+def reader(request: Any) -> GetTensor:
+    """Looks inputs up by name; None for those that the client left out."""
+
+    def get(name: str) -> NDArray[Any] | None:
+        tensor = pb_utils.get_input_tensor_by_name(request, name)
+        if tensor is None:
+            return None
+        array: NDArray[Any] = tensor.as_numpy()
+        return array
+
+    return get
+
+
+def response(outputs: Outputs) -> Any:
+    return pb_utils.InferenceResponse([pb_utils.Tensor(name, value) for name, value in outputs.items()])
+
+
+def error_response(error: Exception) -> Any:
+    """A typed error for the client. What is not one of ours is a defect: logged whole, told in one line."""
+    if isinstance(error, HeadraceError):
+        name, message = _CODES.get(error.grpc_code, error.grpc_code), str(error)
+    else:
+        log.error("defect in a step", exc_info=error)
+        name, message = "INTERNAL", "internal error; see the server's log"
+    code = getattr(pb_utils.TritonError, name)
+    return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, code))
+
+
+def answer_each(requests: list[Any], answer: Callable[[GetTensor], Outputs]) -> list[Any]:
+    """One response per request; a request that fails does not disturb the others of its batch."""
+    responses = []
+    for request in requests:
+        try:
+            responses.append(response(answer(reader(request))))
+        except Exception as error:
+            responses.append(error_response(error))
+    return responses
+
+
+def row(values: Any, dtype: Any) -> NDArray[Any]:
+    """Shape [1, n]."""
+    return np.asarray(values, dtype=dtype).reshape(1, -1)

@@ -1,0 +1,162 @@
+"""The engine's client inside Triton: one request in, one response or a stream of them out."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import threading
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace.config import Config
+from headrace.engine.interface import FinishReason
+from headrace.errors import HeadraceError, InvalidRequest, RequestCancelled
+from headrace.triton import tensors
+from headrace.triton.sampling import read_sampling
+from headrace.triton.tensors import GetTensor, string_tensor
+from headrace.worker.client import WorkerClient
+from headrace.worker.protocol import Submit, Tokens
+
+CANCEL_POLL_SECONDS = 0.02
+MAX_SCOPE_BYTES = 256
+
+
+@dataclass(frozen=True)
+class Reply:
+    stream_id: int
+    """Names the stream within this server, for steps that keep state by stream."""
+    prompt_tokens: int
+    token_ids: tuple[int, ...] = ()
+    log_probs: tuple[float, ...] = ()
+    finish_reason: FinishReason | None = None
+    stop: tuple[str, ...] = ()
+    """The request's stop strings, with its first reply: later steps see no tensor that does not come from here."""
+
+
+def reply_outputs(reply: Reply) -> dict[str, NDArray[Any]]:
+    return {
+        "output_ids": np.array([reply.token_ids], dtype=np.int32),
+        "output_log_probs": np.array([reply.log_probs], dtype=np.float32),
+        "engine_finish_reason": string_tensor(reply.finish_reason or ""),
+        "engine_prompt_tokens": np.array([[reply.prompt_tokens]], dtype=np.int32),
+        "stream_id": np.array([[reply.stream_id]], dtype=np.uint64),
+        "answer_stop_words": string_tensor(*reply.stop),
+    }
+
+
+class Sender(Protocol):
+    """Where the responses of one request go."""
+
+    def send(self, reply: Reply, final: bool) -> None: ...
+
+    def fail(self, error: Exception) -> None: ...
+
+    def cancelled(self) -> bool:
+        """True when the client that called this model directly has gone."""
+
+
+class _Request:
+    """One request at the worker: turns its tokens into replies."""
+
+    def __init__(self, step: EngineStep, submit: Submit, sender: Sender) -> None:
+        self._step = step
+        self._key = submit.key
+        self._stream_id = secrets.randbits(63)
+        self._prompt_tokens = len(submit.token_ids)
+        self._stop = submit.sampling.stop
+        self.sender = sender
+
+    def on_tokens(self, tokens: Tokens) -> None:
+        final = tokens.finish_reason is not None
+        if final:
+            self._step.forget(self._key)
+        if tokens.finish_reason == "cancelled" and not self._step.streams:
+            # As a success it would go into the response cache and answer the next one who asks.
+            self.sender.fail(RequestCancelled("the request was stopped before its answer was complete"))
+            return
+        reply = Reply(
+            self._stream_id,
+            self._prompt_tokens,
+            tokens.token_ids,
+            tokens.log_probs,
+            tokens.finish_reason,
+            self._stop,
+        )
+        self._stop = ()
+        self.sender.send(reply, final)
+
+    def on_error(self, error: HeadraceError) -> None:
+        self._step.forget(self._key)
+        self.sender.fail(error)
+
+
+class EngineStep:
+    """Starts and stops requests at the worker. `start` is called by Triton's thread, results come on another."""
+
+    def __init__(self, client: WorkerClient, config: Config, stream: bool) -> None:
+        self.streams = stream
+        self._client = client
+        self._limits = config.limits
+        self._live: dict[int, _Request] = {}
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        threading.Thread(target=self._watch_cancellations, name="cancellations", daemon=True).start()
+
+    def start(self, get: GetTensor, request_id: str, sender: Sender) -> None:
+        """Every request is answered through its sender, by an error at the worst."""
+        try:
+            if tensors.flag(get, "stop"):
+                self._stop(request_id)
+                sender.send(Reply(stream_id=0, prompt_tokens=0, finish_reason="cancelled"), final=True)
+            else:
+                self._submit(get, request_id, sender)
+        except Exception as error:
+            sender.fail(error)
+
+    def _stop(self, request_id: str) -> None:
+        if not request_id:
+            raise InvalidRequest("stop", "the request has no id; send the id of the request to stop")
+        self._client.stop_tag(request_id)
+
+    def _submit(self, get: GetTensor, request_id: str, sender: Sender) -> None:
+        token_ids = tensors.integers(get, "input_ids")
+        if not token_ids or min(token_ids) < 0:
+            raise InvalidRequest("input_ids", "expected at least one token id, each 0 or more, shape [1, n]")
+        key = self._client.new_key()
+        submit = Submit(
+            key,
+            request_id,
+            token_ids,
+            read_sampling(get, self._limits),
+            tensors.text(get, "cache_scope", MAX_SCOPE_BYTES) or "",
+            self.streams,
+        )
+        request = _Request(self, submit, sender)
+        with self._lock:
+            self._live[key] = request
+        try:
+            self._client.submit(submit, request)
+        except HeadraceError:
+            self.forget(key)
+            raise
+
+    def forget(self, key: int) -> None:
+        with self._lock:
+            self._live.pop(key, None)
+
+    def _watch_cancellations(self) -> None:
+        while not self._closed.wait(CANCEL_POLL_SECONDS):
+            with self._lock:
+                live = list(self._live.items())
+            for key, request in live:
+                if request.sender.cancelled():
+                    self.forget(key)
+                    with contextlib.suppress(HeadraceError):  # the worker is gone, and the request with it
+                        self._client.abort(key)
+
+    def close(self) -> None:
+        self._closed.set()
+        self._client.close()

@@ -1,0 +1,93 @@
+"""From an engine's tokens to an answer's text, whole or piece by piece."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from headrace.text.answer import AnswerText
+from headrace.text.tokenizer import Tokenizer
+from headrace.triton import tensors
+from headrace.triton.tensors import GetTensor
+
+IDLE_SECONDS = 300.0
+"""A stream that brought nothing for so long has lost its engine: its state is dropped."""
+
+
+@dataclass(frozen=True)
+class AnswerPiece:
+    text: str
+    finish_reason: str
+    """Empty until the last piece."""
+    prompt_tokens: int
+    completion_tokens: int
+    """Of the whole answer so far."""
+    log_probs: tuple[float, ...]
+    """Of the tokens since the last piece; empty when not asked for."""
+
+
+@dataclass
+class _Stream:
+    text: AnswerText
+    completion_tokens: int = 0
+    log_probs: tuple[float, ...] = ()
+    touched: float = 0.0
+
+
+class Postprocessor:
+    """Keeps the state of the streams that run. Used from one thread."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._streams: OrderedDict[int, _Stream] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._streams)
+
+    def whole(self, get: GetTensor) -> AnswerPiece:
+        """An answer that came in one response."""
+        return self._add(self._new_stream(get), get)
+
+    def piece(self, get: GetTensor) -> AnswerPiece | None:
+        """The next piece of a stream; None when nothing of it can be shown yet."""
+        stream_id = tensors.integer(get, "stream_id")
+        assert stream_id is not None
+        stream = self._streams.pop(stream_id, None) or self._new_stream(get)
+        piece = self._add(stream, get)
+        if not piece.finish_reason:
+            self._remember(stream_id, stream)
+            if not piece.text:
+                stream.log_probs = piece.log_probs
+                return None
+        return piece
+
+    def _new_stream(self, get: GetTensor) -> _Stream:
+        return _Stream(AnswerText(self._tokenizer, _stop_words(get)))
+
+    def _add(self, stream: _Stream, get: GetTensor) -> AnswerPiece:
+        token_ids = tensors.integers(get, "output_ids")
+        finish_reason = tensors.text(get, "engine_finish_reason", max_bytes=64) or ""
+        stream.completion_tokens += len(token_ids)
+        piece = AnswerPiece(
+            text=stream.text.feed(token_ids, final=bool(finish_reason)),
+            finish_reason="stop" if finish_reason and stream.text.stopped else finish_reason,
+            prompt_tokens=tensors.integer(get, "engine_prompt_tokens") or 0,
+            completion_tokens=stream.completion_tokens,
+            log_probs=stream.log_probs + tensors.numbers(get, "output_log_probs"),
+        )
+        stream.log_probs = ()
+        return piece
+
+    def _remember(self, stream_id: int, stream: _Stream) -> None:
+        now = time.monotonic()
+        stream.touched = now
+        self._streams[stream_id] = stream
+        while now - next(iter(self._streams.values())).touched > IDLE_SECONDS:
+            self._streams.popitem(last=False)
+
+
+def _stop_words(get: GetTensor) -> tuple[str, ...]:
+    # Checked already where they came in.
+    return tensors.texts(get, "answer_stop_words", max_count=sys.maxsize, max_bytes=sys.maxsize)

@@ -1,0 +1,119 @@
+"""What travels between Triton's steps and the engine worker, over a Unix socket.
+
+A frame is a 4-byte big-endian length and a msgpack list of messages, so that one frame can carry a step's
+output for every stream. `key` numbers a request within its connection; `tag` is the Triton request id, which
+clients may reuse.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Literal
+
+import msgspec
+
+from headrace.engine.interface import EngineStats, FinishReason, SamplingParams
+
+MAX_FRAME_BYTES = 64 * 1024 * 1024
+_LENGTH = struct.Struct(">I")
+
+FailureCode = Literal["invalid", "unavailable", "queue_full", "failed"]
+
+
+class Message(msgspec.Struct, frozen=True, array_like=True, tag=True, omit_defaults=True):
+    """Base of every message."""
+
+
+class Submit(Message):
+    key: int
+    tag: str
+    token_ids: tuple[int, ...]
+    sampling: SamplingParams
+    cache_scope: str = ""
+    stream: bool = True
+    """False: all tokens in one `Tokens` at the end."""
+
+
+class Abort(Message):
+    """Stop one request of this connection."""
+
+    key: int
+
+
+class StopTag(Message):
+    """Stop every live request with this tag, whichever connection it came by."""
+
+    tag: str
+
+
+class AskStats(Message):
+    """Answered by `WorkerStats`."""
+
+
+class Drain(Message):
+    """Refuse new requests from now on; running ones finish. Answered by `WorkerStats`."""
+
+
+class Tokens(Message):
+    key: int
+    token_ids: tuple[int, ...]
+    log_probs: tuple[float, ...] = ()
+    finish_reason: FinishReason | None = None
+
+
+class Failure(Message):
+    key: int
+    code: FailureCode
+    message: str
+
+
+class WorkerStats(Message):
+    engine: EngineStats
+    live: int
+    """Requests admitted and not finished."""
+    draining: bool
+    refused: int
+    cancelled: int
+    """Since start."""
+
+
+ToWorker = Submit | Abort | StopTag | AskStats | Drain
+FromWorker = Tokens | Failure | WorkerStats
+
+_encoder = msgspec.msgpack.Encoder()
+_to_worker = msgspec.msgpack.Decoder(list[ToWorker])
+_from_worker = msgspec.msgpack.Decoder(list[FromWorker])
+
+
+def encode(messages: list[ToWorker] | list[FromWorker]) -> bytes:
+    body = _encoder.encode(messages)
+    return _LENGTH.pack(len(body)) + body
+
+
+class FrameReader:
+    """Cuts a byte stream into frames. Raises ValueError on a frame that no peer of ours would send."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        self._buffer += data
+        frames = []
+        while len(self._buffer) >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(self._buffer)
+            if length > MAX_FRAME_BYTES:
+                raise ValueError(f"frame of {length} bytes, at most {MAX_FRAME_BYTES} are allowed")
+            end = _LENGTH.size + length
+            if len(self._buffer) < end:
+                break
+            frames.append(bytes(self._buffer[_LENGTH.size : end]))
+            del self._buffer[:end]
+        return frames
+
+
+def decode_to_worker(frame: bytes) -> list[ToWorker]:
+    return _to_worker.decode(frame)
+
+
+def decode_from_worker(frame: bytes) -> list[FromWorker]:
+    return _from_worker.decode(frame)

@@ -1,0 +1,263 @@
+"""The engine worker: one engine, many connections, admission, stop strings and coalescing.
+
+Everything runs in one event loop. A connection's messages are handled as they arrive, and what the engine makes
+for all streams of a connection leaves in one frame per turn of the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from headrace.config import Config
+from headrace.engine.interface import Engine, EngineRequest, TokenDelta
+from headrace.errors import EngineFailed, HeadraceError, InvalidRequest, QueueFull, Unavailable
+from headrace.text.answer import AnswerText
+from headrace.text.tokenizer import Tokenizer
+from headrace.worker import protocol
+from headrace.worker.coalescing import Coalescer
+
+log = structlog.get_logger("worker")
+
+
+@dataclass
+class _Live:
+    """One admitted request."""
+
+    connection: Connection
+    submit: protocol.Submit
+    engine_id: str
+    task: asyncio.Task[None] | None = None
+
+
+class Worker:
+    """Admits requests to the engine and carries their tokens to the connections that asked."""
+
+    def __init__(self, engine: Engine, config: Config, tokenizer: Tokenizer) -> None:
+        self._engine = engine
+        self._tokenizer = tokenizer
+        self._policy = config.coalescing
+        self._places = config.engine.max_running + config.engine.max_waiting
+        self._ids = itertools.count()
+        self._live: dict[str, _Live] = {}
+        self._by_tag: dict[str, set[str]] = {}
+        self._draining = False
+        self._refused = 0
+        self._cancelled = 0
+        self.broken = asyncio.Event()
+        """Set when the engine broke: the process should end, so that a new one starts."""
+
+    async def listen(self, socket_path: Path) -> asyncio.Server:
+        loop = asyncio.get_running_loop()
+        return await loop.create_unix_server(lambda: Connection(self), str(socket_path))
+
+    def stats(self) -> protocol.WorkerStats:
+        return protocol.WorkerStats(
+            engine=self._engine.stats(),
+            live=len(self._live),
+            draining=self._draining,
+            refused=self._refused,
+            cancelled=self._cancelled,
+        )
+
+    def drain(self) -> None:
+        self._draining = True
+
+    def admit(self, connection: Connection, submit: protocol.Submit) -> str:
+        """Give the request to the engine; returns the engine's id for it. Raises `HeadraceError`."""
+        try:
+            self._check_room()
+            engine_id = f"{next(self._ids)}"
+            request = EngineRequest(
+                id=engine_id,
+                token_ids=submit.token_ids,
+                sampling=submit.sampling,
+                cache_scope=submit.cache_scope,
+            )
+            deltas = self._engine.submit(request)
+        except HeadraceError:
+            self._refused += 1
+            raise
+        live = _Live(connection, submit, engine_id)
+        self._live[engine_id] = live
+        self._by_tag.setdefault(submit.tag, set()).add(engine_id)
+        live.task = asyncio.create_task(self._carry(live, deltas))
+        return engine_id
+
+    def _check_room(self) -> None:
+        if self._draining:
+            raise Unavailable("the server is shutting down; send the request to another replica or later")
+        if len(self._live) >= self._places:
+            raise QueueFull(f"the engine holds {self._places} requests, its limit; try again in a moment")
+
+    def abort(self, engine_id: str) -> None:
+        if engine_id in self._live:
+            self._cancelled += 1
+            self._forget(engine_id)
+            _keep(asyncio.create_task(self._engine.abort(engine_id)))
+
+    def stop_tag(self, tag: str) -> None:
+        for engine_id in list(self._by_tag.get(tag, ())):
+            self.abort(engine_id)
+
+    def _forget(self, engine_id: str) -> None:
+        live = self._live.pop(engine_id, None)
+        if live is None:
+            return
+        ids = self._by_tag[live.submit.tag]
+        ids.discard(engine_id)
+        if not ids:
+            del self._by_tag[live.submit.tag]
+
+    async def _carry(self, live: _Live, deltas: AsyncIterator[TokenDelta]) -> None:
+        """From the engine's deltas to the connection's frames, until the request has ended."""
+        clock = asyncio.get_running_loop().time
+        outbox = _Outbox(live, Coalescer(self._policy, live.submit.stream))
+        answer = AnswerText(self._tokenizer, live.submit.sampling.stop) if live.submit.sampling.stop else None
+        try:
+            async for delta in deltas:
+                if answer is not None:
+                    delta = _cut_at_stop(answer, delta)
+                outbox.add(delta, clock())
+                if delta.finish_reason is not None:
+                    break
+        except HeadraceError as error:
+            live.connection.send(protocol.Failure(live.submit.key, _failure_code(error), str(error)))
+            if isinstance(error, EngineFailed):
+                self.broken.set()
+        finally:
+            outbox.close()
+            live.connection.done(live.submit.key)
+            if live.engine_id in self._live:
+                self._forget(live.engine_id)
+                # Harmless when the engine has ended it; needed when a stop string ended it here.
+                await self._engine.abort(live.engine_id)
+
+
+class _Outbox:
+    """Sends what the coalescer holds when it is due, by count or by time."""
+
+    def __init__(self, live: _Live, coalescer: Coalescer) -> None:
+        self._live = live
+        self._coalescer = coalescer
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, delta: TokenDelta, now: float) -> None:
+        self._coalescer.add(delta, now)
+        if self._coalescer.due(now):
+            self._flush()
+        elif self._timer is None and (due_at := self._coalescer.due_at()) is not None:
+            self._timer = asyncio.get_running_loop().call_at(due_at, self._flush)
+
+    def _flush(self) -> None:
+        self.close()
+        delta = self._coalescer.take()
+        key = self._live.submit.key
+        self._live.connection.send(
+            protocol.Tokens(key, delta.token_ids, delta.log_probs, delta.finish_reason)
+        )
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def _cut_at_stop(answer: AnswerText, delta: TokenDelta) -> TokenDelta:
+    """The delta up to and with the token that completes a stop string, then finished."""
+    for count, token_id in enumerate(delta.token_ids, start=1):
+        answer.feed([token_id])
+        if answer.stopped:
+            return TokenDelta(delta.token_ids[:count], delta.log_probs[:count], "stop")
+    return delta
+
+
+class Connection(asyncio.Protocol):
+    """One Triton step, or a tool that asks for stats."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._frames = protocol.FrameReader()
+        self._engine_ids: dict[int, str] = {}
+        self._outgoing: list[protocol.FromWorker] = []
+        self._flush_planned = False
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        for engine_id in list(self._engine_ids.values()):
+            self._worker.abort(engine_id)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for frame in self._frames.feed(data):
+                for message in protocol.decode_to_worker(frame):
+                    self._handle(message)
+        except (ValueError, msgspec.MsgspecError) as error:
+            log.error("bad frame, connection closed", problem=str(error))
+            if self._transport:
+                self._transport.abort()
+
+    def _handle(self, message: protocol.ToWorker) -> None:
+        match message:
+            case protocol.Submit():
+                self._submit(message)
+            case protocol.Abort(key=key):
+                if engine_id := self._engine_ids.get(key):
+                    self._worker.abort(engine_id)
+            case protocol.StopTag(tag=tag):
+                self._worker.stop_tag(tag)
+            case protocol.AskStats():
+                self.send(self._worker.stats())
+            case protocol.Drain():
+                self._worker.drain()
+                self.send(self._worker.stats())
+
+    def _submit(self, submit: protocol.Submit) -> None:
+        try:
+            self._engine_ids[submit.key] = self._worker.admit(self, submit)
+        except HeadraceError as error:
+            self.send(protocol.Failure(submit.key, _failure_code(error), str(error)))
+
+    def send(self, message: protocol.FromWorker) -> None:
+        """Queue a message; all of one turn of the loop leave in one frame."""
+        self._outgoing.append(message)
+        if not self._flush_planned:
+            self._flush_planned = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flush_planned = False
+        messages, self._outgoing = self._outgoing, []
+        if self._transport is not None:
+            self._transport.write(protocol.encode(messages))
+
+    def done(self, key: int) -> None:
+        self._engine_ids.pop(key, None)
+
+
+def _failure_code(error: HeadraceError) -> protocol.FailureCode:
+    if isinstance(error, InvalidRequest):
+        return "invalid"
+    if isinstance(error, QueueFull):
+        return "queue_full"
+    return "unavailable" if isinstance(error, Unavailable) else "failed"
+
+
+_tasks: set[asyncio.Task[None]] = set()
+
+
+def _keep(task: asyncio.Task[None]) -> None:
+    """Hold a reference until the task ends: the event loop itself holds only a weak one."""
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)

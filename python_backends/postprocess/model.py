@@ -1,0 +1,53 @@
+"""Steps `postprocess` (one answer) and `postprocess_stream` (an answer in pieces): token ids in, text out."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+
+from headrace import config
+from headrace.text.tokenizer import Tokenizer
+from headrace.triton.adapter import FINAL, Outputs, answer_each, error_response, reader, response, row
+from headrace.triton.postprocessing import AnswerPiece, Postprocessor
+from headrace.triton.tensors import GetTensor, string_tensor
+
+
+class TritonPythonModel:
+    def initialize(self, args: dict[str, str]) -> None:
+        policy = json.loads(args["model_config"]).get("model_transaction_policy", {})
+        self._streams = bool(policy.get("decoupled"))
+        self._postprocessor = Postprocessor(Tokenizer(config.load().engine.model))
+
+    def execute(self, requests: list[Any]) -> list[Any] | None:
+        if not self._streams:
+            return answer_each(requests, self._whole)
+        for request in requests:
+            self._send_piece(reader(request), request.get_response_sender())
+        return None
+
+    def _whole(self, get: GetTensor) -> Outputs:
+        return _outputs(self._postprocessor.whole(get))
+
+    def _send_piece(self, get: GetTensor, sender: Any) -> None:
+        try:
+            piece = self._postprocessor.piece(get)
+        except Exception as error:
+            sender.send(error_response(error), flags=FINAL)
+            return
+        if piece is None:
+            sender.send(flags=FINAL)  # all of it is held back: the client sees nothing
+        else:
+            sender.send(response(_outputs(piece)), flags=FINAL)
+
+
+def _outputs(piece: AnswerPiece) -> Outputs:
+    return {
+        "text_output": string_tensor(piece.text),
+        "finish_reason": string_tensor(piece.finish_reason),
+        "prompt_tokens": row(piece.prompt_tokens, np.int32),
+        "completion_tokens": row(piece.completion_tokens, np.int32),
+        # Triton's cache stores no empty tensor, so "not asked" is one 0.0.
+        "log_probs": row(piece.log_probs or 0.0, np.float32),
+    }
