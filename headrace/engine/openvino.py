@@ -19,8 +19,9 @@ from headrace.engine.token_stream import TokenStream
 from headrace.errors import EngineFailed, EngineNotInstalled, InvalidRequest, StartupError
 from headrace.text.model_folder import end_token_ids
 
-# Turns of the event loop between steps: one to read sockets, one to run what they woke, one to write.
-_LOOP_TURNS = 3
+# Turns of the event loop between steps, an idle one costs some 10 us. The longest chain needs six of them: an
+# abort is read, reaches the engine, ends its stream, wakes the stream's reader, is queued and written.
+_LOOP_TURNS = 8
 
 
 @dataclass

@@ -67,7 +67,14 @@ class _Request:
         self._stream_id = secrets.randbits(63)
         self._prompt_tokens = len(submit.token_ids)
         self._stop = submit.sampling.stop
-        self.sender = sender
+        self._sender = sender
+        # Triton 2.51 crashes when a request is asked about its cancellation after its final response.
+        self._lock = threading.Lock()
+        self._ended = False
+
+    def cancelled(self) -> bool:
+        with self._lock:
+            return not self._ended and self._sender.cancelled()
 
     def on_tokens(self, tokens: Tokens) -> None:
         final = tokens.finish_reason is not None
@@ -75,7 +82,7 @@ class _Request:
             self._step.forget(self._key)
         if tokens.finish_reason == "cancelled" and not self._step.streams:
             # As a success it would go into the response cache and answer the next one who asks.
-            self.sender.fail(RequestCancelled("the request was stopped before its answer was complete"))
+            self._fail(RequestCancelled("the request was stopped before its answer was complete"))
             return
         reply = Reply(
             self._stream_id,
@@ -86,11 +93,18 @@ class _Request:
             self._stop,
         )
         self._stop = ()
-        self.sender.send(reply, final)
+        with self._lock:
+            self._ended = final
+            self._sender.send(reply, final)
 
     def on_error(self, error: HeadraceError) -> None:
         self._step.forget(self._key)
-        self.sender.fail(error)
+        self._fail(error)
+
+    def _fail(self, error: HeadraceError) -> None:
+        with self._lock:
+            self._ended = True
+            self._sender.fail(error)
 
 
 class EngineStep:
@@ -100,7 +114,7 @@ class EngineStep:
         self.streams = stream
         self._client = client
         self._limits = config.limits
-        self._live: dict[int, _Request] = {}
+        self._watched: dict[int, _Request] = {}
         self._lock = threading.Lock()
         self._closed = threading.Event()
         threading.Thread(target=self._watch_cancellations, name="cancellations", daemon=True).start()
@@ -135,8 +149,9 @@ class EngineStep:
             self.streams,
         )
         request = _Request(self, submit, sender)
-        with self._lock:
-            self._live[key] = request
+        if tensors.flag(get, "watch_cancel", default=True):
+            with self._lock:
+                self._watched[key] = request
         try:
             self._client.submit(submit, request)
         except HeadraceError:
@@ -144,15 +159,16 @@ class EngineStep:
             raise
 
     def forget(self, key: int) -> None:
+        """The request has ended."""
         with self._lock:
-            self._live.pop(key, None)
+            self._watched.pop(key, None)
 
     def _watch_cancellations(self) -> None:
         while not self._closed.wait(CANCEL_POLL_SECONDS):
             with self._lock:
-                live = list(self._live.items())
-            for key, request in live:
-                if request.sender.cancelled():
+                watched = list(self._watched.items())
+            for key, request in watched:
+                if request.cancelled():
                     self.forget(key)
                     with contextlib.suppress(HeadraceError):  # the worker is gone, and the request with it
                         self._client.abort(key)

@@ -54,10 +54,9 @@ def integer(get: GetTensor, name: str) -> int | None:
     return None if array is None else int(_one(array, name))
 
 
-def flag(get: GetTensor, name: str) -> bool:
-    """False when left out."""
+def flag(get: GetTensor, name: str, default: bool = False) -> bool:
     array = get(name)
-    return False if array is None else bool(_one(array, name))
+    return default if array is None else bool(_one(array, name))
 
 
 def integers(get: GetTensor, name: str) -> tuple[int, ...]:

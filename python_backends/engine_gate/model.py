@@ -1,4 +1,4 @@
-"""A model that does nothing but load late: while it waits for the engine, Triton says that it is not ready."""
+"""A model that does nothing but load late: while it waits for the engine, Triton says it is not ready."""
 
 from __future__ import annotations
 

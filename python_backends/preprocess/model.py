@@ -24,4 +24,6 @@ class TritonPythonModel:
         return {
             "input_ids": row(prompt.token_ids, np.int32),
             "engine_max_tokens": row(prompt.max_tokens, np.int32),
+            # Triton carries no cancellation through an ensemble: looking for one would only cost.
+            "watch_cancel": row(False, np.bool_),
         }
