@@ -119,7 +119,10 @@ class ServerConfig(Section):
     grpc_port: int = Field(8001, ge=1, le=65535)
     metrics_port: int = Field(8002, ge=1, le=65535)
     response_cache_mb: int = Field(64, ge=1)
+    unready_seconds: float = Field(0.0, ge=0)
+    """At the end: how long to go on serving once readiness is withdrawn, so that balancers look elsewhere."""
     drain_seconds: float = Field(30.0, ge=0)
+    """At the end: how long running requests may take to finish, while new ones are refused."""
     start_seconds: float = Field(120.0, gt=0)
 
     @model_validator(mode="after")

@@ -49,7 +49,7 @@ class MockEngine:
 
     def submit(self, request: EngineRequest) -> AsyncIterator[TokenDelta]:
         sampling = request.sampling
-        place = 1 if sampling.greedy else random.Random(sampling.seed).randrange(1 << 16)
+        place = 1 if sampling.greedy else random.Random(sampling.seed).randrange(1 << 16)  # noqa: S311 - no secret
         run = _Run(request, offset=place)
         run.ready_at = asyncio.get_running_loop().time() + self._config.first_token_ms / 1000
         self._runs[request.id] = run

@@ -13,6 +13,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from headrace.config import EngineConfig, OpenVinoConfig
 from headrace.engine.interface import EngineRequest, EngineStats, FinishReason, SamplingParams, TokenDelta
 from headrace.engine.token_stream import TokenStream
@@ -26,9 +28,12 @@ _LOOP_TURNS = 8
 
 @dataclass
 class _Run:
-    handle: Any
+    token_ids: tuple[int, ...]
+    generation: Any
+    log_probs: bool
     stream: TokenStream = field(default_factory=TokenStream)
-    log_probs: bool = False
+    handle: Any = None
+    """Set when the request enters the batch."""
 
 
 class OpenVinoEngine:
@@ -36,7 +41,9 @@ class OpenVinoEngine:
 
     def __init__(self) -> None:
         self._config = OpenVinoConfig()
-        self._runs: dict[str, _Run] = {}
+        self._max_running = 1
+        self._running: dict[str, _Run] = {}
+        self._waiting: dict[str, _Run] = {}
         self._next_id = 0
         self._generated = 0
         self._wake = asyncio.Event()
@@ -55,6 +62,7 @@ class OpenVinoEngine:
             raise StartupError(f"engine.model: {config.model} holds no openvino_model.xml; run `make setup`")
         self._openvino, self._genai = openvino, openvino_genai
         self._config = config.openvino
+        self._max_running = config.max_running
         self._end_ids = end_token_ids(config.model)
         try:
             self._pipeline = openvino_genai.ContinuousBatchingPipeline(
@@ -98,16 +106,29 @@ class OpenVinoEngine:
     def submit(self, request: EngineRequest) -> AsyncIterator[TokenDelta]:
         if self._failure:
             raise self._failure
-        token_ids = self._openvino.Tensor(_row(request.token_ids))
+        generation = self._generation(request.sampling)
         try:
-            handle = self._pipeline.add_request(self._next_id, token_ids, self._generation(request.sampling))
+            generation.validate()
         except RuntimeError as error:
             raise InvalidRequest("sampling", f"OpenVINO refuses it: {_brief(error)}") from None
-        self._next_id += 1
-        run = _Run(handle, log_probs=request.sampling.log_probs)
-        self._runs[request.id] = run
+        run = _Run(request.token_ids, generation, request.sampling.log_probs)
+        self._waiting[request.id] = run
         self._wake.set()
         return run.stream
+
+    def _admit(self) -> None:
+        """Fill the batch. The limit is kept here: with chunked prefill the pipeline ignores `max_num_seqs`."""
+        while self._waiting and len(self._running) < self._max_running:
+            request_id, run = next(iter(self._waiting.items()))
+            del self._waiting[request_id]
+            token_ids = self._openvino.Tensor(_row(run.token_ids))
+            try:
+                run.handle = self._pipeline.add_request(self._next_id, token_ids, run.generation)
+            except RuntimeError as error:
+                run.stream.put(InvalidRequest("sampling", f"OpenVINO refuses it: {_brief(error)}"))
+                continue
+            self._next_id += 1
+            self._running[request_id] = run
 
     def _generation(self, sampling: SamplingParams) -> Any:
         config = self._genai.GenerationConfig()
@@ -127,41 +148,40 @@ class OpenVinoEngine:
                 config.top_k = sampling.top_k
             config.rng_seed = secrets.randbits(63) if sampling.seed is None else sampling.seed
         if sampling.json_schema is not None:
-            config.structured_output_config = self._genai.StructuredOutputConfig(
-                json_schema=sampling.json_schema
-            )
+            config.structured_output_config = self._genai.StructuredOutputConfig(json_schema=sampling.json_schema)
         if self._config.prompt_lookup_tokens:
             config.num_assistant_tokens = self._config.prompt_lookup_tokens
             config.max_ngram_size = self._config.prompt_lookup_ngram
         return config
 
     async def abort(self, request_id: str) -> None:
-        if run := self._runs.pop(request_id, None):
-            run.handle.cancel()  # frees its place and its KV blocks at the next step
+        if run := self._waiting.pop(request_id, None) or self._running.pop(request_id, None):
+            if run.handle is not None:
+                run.handle.cancel()  # frees its place and its KV blocks at the next step
             run.stream.put(TokenDelta(finish_reason="cancelled"))
             self._wake.set()
 
     def stats(self) -> EngineStats:
-        metrics = self._pipeline.get_metrics()
-        running = min(len(self._runs), metrics.scheduled_requests)
         return EngineStats(
-            running=running,
-            waiting=len(self._runs) - running,
-            kv_cache_usage=metrics.cache_usage / 100,
+            running=len(self._running),
+            waiting=len(self._waiting),
+            kv_cache_usage=self._pipeline.get_metrics().cache_usage / 100,
             generated_tokens=self._generated,
         )
 
     async def stop(self) -> None:
         if self._loop:
             self._loop.cancel()
-        for request_id in list(self._runs):
+        for request_id in [*self._waiting, *self._running]:
             await self.abort(request_id)
 
     async def _step_forever(self) -> None:
         while True:
+            self._admit()
             if not self._pipeline.has_non_finished_requests():
                 self._wake.clear()
                 await self._wake.wait()
+                continue
             try:
                 self._pipeline.step()
                 self._publish()
@@ -174,7 +194,7 @@ class OpenVinoEngine:
 
     def _publish(self) -> None:
         """Hand out what the last step made."""
-        for request_id, run in list(self._runs.items()):
+        for request_id, run in list(self._running.items()):
             token_ids: list[int] = []
             log_probs: list[float] = []
             finish: FinishReason | None = None
@@ -184,14 +204,14 @@ class OpenVinoEngine:
                     log_probs += output.generated_log_probs
                     finish = self._finish_reason(output.finish_reason)
             if run.handle.get_status() == self._genai.GenerationStatus.IGNORED:
-                del self._runs[request_id]
+                del self._running[request_id]
                 problem = "with max_tokens it does not fit into the KV cache; send a shorter one"
                 run.stream.put(InvalidRequest("text_input", problem))
             elif token_ids or finish:
                 self._generated += len(token_ids)
                 kept = tuple(min(0.0, p) for p in log_probs) if run.log_probs else ()
                 if finish:
-                    del self._runs[request_id]
+                    del self._running[request_id]
                 run.stream.put(TokenDelta(tuple(token_ids), kept, finish))
 
     def _finish_reason(self, reason: Any) -> FinishReason | None:
@@ -202,15 +222,14 @@ class OpenVinoEngine:
 
     def _fail(self, failure: EngineFailed) -> None:
         self._failure = failure
-        for run in self._runs.values():
+        for run in (*self._waiting.values(), *self._running.values()):
             run.stream.put(failure)
-        self._runs.clear()
+        self._waiting.clear()
+        self._running.clear()
 
 
 def _row(token_ids: tuple[int, ...]) -> Any:
-    import numpy
-
-    return numpy.array([token_ids], dtype=numpy.int64)
+    return np.array([token_ids], dtype=np.int64)
 
 
 def _brief(error: RuntimeError) -> str:

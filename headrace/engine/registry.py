@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import cast
 
 from headrace.engine.interface import Engine
 from headrace.errors import ConfigError
@@ -21,4 +20,5 @@ def create(name: str) -> Engine:
         module, class_name = ENGINES[name]
     except KeyError:
         raise ConfigError(f"engine.name: {name!r} is unknown; choose one of {', '.join(ENGINES)}") from None
-    return cast(Engine, getattr(import_module(module), class_name)())
+    engine: Engine = getattr(import_module(module), class_name)()
+    return engine

@@ -11,7 +11,7 @@ import json
 import re
 import secrets
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import jinja2
@@ -45,24 +45,24 @@ class ChatTemplate:
             trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
         )
         environment.globals["raise_exception"] = _refuse
-        environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
+        environment.globals["strftime_now"] = lambda form: datetime.now(UTC).strftime(form)
         try:
             self._template = environment.from_string(source)
         except jinja2.TemplateError as error:
             raise StartupError(f"{file}: chat_template is not valid: {error}") from None
         self._tokens = {name: _token_text(settings.get(name)) for name in ("bos_token", "eos_token")}
         specials = map(re.escape, tokenizer.special_tokens)
-        self._special = re.compile(f"({'|'.join(specials)})") if tokenizer.special_tokens else None
+        # (?!) matches nothing: a model without control tokens.
+        self._special = re.compile(f"({'|'.join(specials) or '(?!)'})")
 
     def encode(self, messages: Sequence[Message]) -> list[int]:
         """Token ids of the whole conversation, ready for the assistant's next turn."""
         texts = [message.text for message in messages]
-        if self._special is None or not any(map(self._special.search, texts)):
+        if not any(map(self._special.search, texts)):
             return self._tokenizer.encode(self._render(messages, texts))
         return self._encode_hostile(messages, texts)
 
     def _encode_hostile(self, messages: Sequence[Message], texts: list[str]) -> list[int]:
-        assert self._special is not None
         mark = _unused_mark(texts)
         broken = [self._special.sub(lambda m: m[0][:1] + mark + m[0][1:], text) for text in texts]
         token_ids: list[int] = []

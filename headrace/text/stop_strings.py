@@ -47,9 +47,7 @@ class StopMatcher:
             for character, child in self._next[state].items():
                 self._fail[child] = self._step(self._fail[state], character)
                 # Of two strings that end here, the longer began earlier: cut there.
-                self._match_length[child] = (
-                    self._match_length[child] or self._match_length[self._fail[child]]
-                )
+                self._match_length[child] = self._match_length[child] or self._match_length[self._fail[child]]
                 queue.append(child)
 
     def _step(self, state: int, character: str) -> int:

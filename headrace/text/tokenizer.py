@@ -30,7 +30,7 @@ class Tokenizer:
         try:
             self._tokenizer = tokenizers.Tokenizer.from_file(str(file))
             decoder = json.loads(file.read_text(encoding="utf-8")).get("decoder") or {}
-        except Exception as error:  # the library raises plain Exception
+        except Exception as error:  # noqa: BLE001 - the library raises plain Exception
             raise StartupError(f"{file}: cannot be read as a tokenizer: {error}") from None
         self._plain = tokenizers.Tokenizer.from_file(str(file))
         self._plain.encode_special_tokens = True

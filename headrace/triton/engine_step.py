@@ -127,7 +127,7 @@ class EngineStep:
                 sender.send(Reply(stream_id=0, prompt_tokens=0, finish_reason="cancelled"), final=True)
             else:
                 self._submit(get, request_id, sender)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - told to the client and logged by the sender
             sender.fail(error)
 
     def _stop(self, request_id: str) -> None:

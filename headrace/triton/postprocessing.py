@@ -52,8 +52,7 @@ class Postprocessor:
 
     def piece(self, get: GetTensor) -> AnswerPiece | None:
         """The next piece of a stream; None when nothing of it can be shown yet."""
-        stream_id = tensors.integer(get, "stream_id")
-        assert stream_id is not None
+        stream_id = tensors.integer(get, "stream_id") or 0
         stream = self._streams.pop(stream_id, None) or self._new_stream(get)
         piece = self._add(stream, get)
         if not piece.finish_reason:

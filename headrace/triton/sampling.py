@@ -59,9 +59,7 @@ def read_stop_words(get: GetTensor, limits: LimitsConfig) -> tuple[str, ...]:
     return words
 
 
-def _within(
-    get: GetTensor, name: str, default: float, low: float, high: float, above: bool = False
-) -> float:
+def _within(get: GetTensor, name: str, default: float, low: float, high: float, above: bool = False) -> float:
     value = tensors.number(get, name)
     if value is None:
         return default

@@ -56,7 +56,6 @@ async def serve(config: Config, socket_path: Path) -> int:
     await engine.start(config.engine)
     await _warm_up(engine, config, tokenizer)
     worker = Worker(engine, config, tokenizer)
-    socket_path.unlink(missing_ok=True)
     server = await worker.listen(socket_path)
     log.info("ready", engine=config.engine.name, model=str(config.engine.model))
     waits = [asyncio.create_task(event.wait()) for event in (ended, worker.broken)]
@@ -64,7 +63,6 @@ async def serve(config: Config, socket_path: Path) -> int:
     # A turn of the loop, so that failures already queued still leave.
     await asyncio.sleep(0.05)
     server.close()
-    socket_path.unlink(missing_ok=True)
     with contextlib.suppress(Exception):
         await engine.stop()
     return EXIT_ENGINE_BROKE if worker.broken.is_set() else 0
@@ -75,11 +73,14 @@ def main() -> int:
     parser.add_argument("--socket", type=Path, required=True, help="Unix socket to listen on")
     arguments = parser.parse_args()
     configure("worker")
+    arguments.socket.unlink(missing_ok=True)
     try:
         return asyncio.run(serve(configuration.load(), arguments.socket))
     except StartupError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return EXIT_BAD_CONFIG
+    finally:
+        arguments.socket.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

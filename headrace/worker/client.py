@@ -7,6 +7,7 @@ import itertools
 import socket
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -25,7 +26,6 @@ class Listener(Protocol):
     def on_error(self, error: HeadraceError) -> None: ...
 
 
-
 class WorkerClient:
     """Connects, and connects again after the worker was restarted.
 
@@ -38,6 +38,8 @@ class WorkerClient:
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self._live: dict[int, Listener] = {}
+        self.on_stats: Callable[[protocol.WorkerStats], None] = lambda stats: None
+        """Called on the reader thread with the answer to `ask_stats`."""
         self._closed = threading.Event()
         self._connected = threading.Event()
         self._reader = threading.Thread(target=self._run, name="engine-worker-reader", daemon=True)
@@ -60,6 +62,9 @@ class WorkerClient:
     def stop_tag(self, tag: str) -> None:
         """Stop every live request with this Triton request id."""
         self._send(protocol.StopTag(tag))
+
+    def ask_stats(self) -> None:
+        self._send(protocol.AskStats())
 
     def close(self) -> None:
         self._closed.set()
@@ -119,7 +124,7 @@ class WorkerClient:
                 if listener is not None:
                     listener.on_error(_error(message))
             case protocol.WorkerStats():
-                pass
+                self.on_stats(message)
 
     def _disconnect(self, connection: socket.socket) -> None:
         self._connected.clear()

@@ -24,7 +24,7 @@ class Message(msgspec.Struct, frozen=True, array_like=True, tag=True, omit_defau
     """Base of every message."""
 
 
-class Submit(Message):
+class Submit(Message, frozen=True):
     key: int
     tag: str
     token_ids: tuple[int, ...]
@@ -34,40 +34,40 @@ class Submit(Message):
     """False: all tokens in one `Tokens` at the end."""
 
 
-class Abort(Message):
+class Abort(Message, frozen=True):
     """Stop one request of this connection."""
 
     key: int
 
 
-class StopTag(Message):
+class StopTag(Message, frozen=True):
     """Stop every live request with this tag, whichever connection it came by."""
 
     tag: str
 
 
-class AskStats(Message):
+class AskStats(Message, frozen=True):
     """Answered by `WorkerStats`."""
 
 
-class Drain(Message):
+class Drain(Message, frozen=True):
     """Refuse new requests from now on; running ones finish. Answered by `WorkerStats`."""
 
 
-class Tokens(Message):
+class Tokens(Message, frozen=True):
     key: int
     token_ids: tuple[int, ...]
     log_probs: tuple[float, ...] = ()
     finish_reason: FinishReason | None = None
 
 
-class Failure(Message):
+class Failure(Message, frozen=True):
     key: int
     code: FailureCode
     message: str
 
 
-class WorkerStats(Message):
+class WorkerStats(Message, frozen=True):
     engine: EngineStats
     live: int
     """Requests admitted and not finished."""

@@ -11,6 +11,7 @@ import itertools
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import structlog
@@ -122,10 +123,9 @@ class Worker:
         answer = AnswerText(self._tokenizer, live.submit.sampling.stop) if live.submit.sampling.stop else None
         try:
             async for delta in deltas:
-                if answer is not None:
-                    delta = _cut_at_stop(answer, delta)
-                outbox.add(delta, clock())
-                if delta.finish_reason is not None:
+                kept = delta if answer is None else _cut_at_stop(answer, delta)
+                outbox.add(kept, clock())
+                if kept.finish_reason is not None:
                     break
         except HeadraceError as error:
             live.connection.send(protocol.Failure(live.submit.key, _failure_code(error), str(error)))
@@ -159,9 +159,7 @@ class _Outbox:
         self.close()
         delta = self._coalescer.take()
         key = self._live.submit.key
-        self._live.connection.send(
-            protocol.Tokens(key, delta.token_ids, delta.log_probs, delta.finish_reason)
-        )
+        self._live.connection.send(protocol.Tokens(key, delta.token_ids, delta.log_probs, delta.finish_reason))
 
     def close(self) -> None:
         if self._timer is not None:
@@ -190,8 +188,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
@@ -204,7 +201,7 @@ class Connection(asyncio.Protocol):
                 for message in protocol.decode_to_worker(frame):
                     self._handle(message)
         except (ValueError, msgspec.MsgspecError) as error:
-            log.error("bad frame, connection closed", problem=str(error))
+            log.error("bad frame, connection closed", problem=str(error))  # noqa: TRY400 - no trace needed
             if self._transport:
                 self._transport.abort()
 

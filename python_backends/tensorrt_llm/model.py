@@ -11,10 +11,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-
 from headrace import config
 from headrace.errors import StartupError
 from headrace.triton.adapter import FINAL, error_response, reader, response
+from headrace.triton.engine_metrics import EngineMetrics
 from headrace.triton.engine_step import EngineStep, Reply, reply_outputs
 from headrace.worker.client import WorkerClient
 
@@ -27,13 +27,18 @@ class TritonPythonModel:
         # The worker listens only after a real generation: Triton is not ready before that.
         if not client.wait_until_connected(settings.server.start_seconds):
             raise StartupError("the engine worker did not answer in server.start_seconds; see its log")
-        self._step = EngineStep(client, settings, stream=bool(policy.get("decoupled")))
+        streams = bool(policy.get("decoupled"))
+        self._step = EngineStep(client, settings, stream=streams)
+        # One of the two steps speaks for the worker that both share.
+        self._metrics = EngineMetrics(client, settings.engine.name) if streams else None
 
     def execute(self, requests: list[Any]) -> None:
         for request in requests:
             self._step.start(reader(request), request.request_id(), _ResponseSender(request))
 
     def finalize(self) -> None:
+        if self._metrics:
+            self._metrics.close()
         self._step.close()
 
 

@@ -1,0 +1,81 @@
+# `make` lists the targets. Settings are environment variables or NAME=VALUE on the command line.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# An interpreter for .venv: 3.11 or 3.12, with libpython
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3)
+BIN := .venv/bin
+SOURCES := headrace python_backends perf tests
+
+##@ Use
+.PHONY: help setup serve up down status ask
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z][a-z-]*:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Bring what is missing: .venv, packages, Triton, the model (PYTHON=python3.11)
+	@build/venv.sh "$(PYTHON)"
+	@$(BIN)/python -m headrace.build
+
+serve: setup ## Start everything in the foreground; Ctrl-C drains and stops
+	@$(BIN)/headrace serve
+
+up: setup ## Start everything in the background
+	@$(BIN)/headrace up
+
+down: ## Drain and stop what `make up` started
+	@if [ -x $(BIN)/headrace ]; then $(BIN)/headrace down; else echo "headrace: not set up, so nothing runs"; fi
+
+status: setup ## Say what runs and how it is
+	@$(BIN)/headrace status
+
+ask: export QUESTION = $(value Q)
+ask: setup ## Ask one question of the running stack: make ask Q="What is the capital of France?"
+	@if [ -z "$$QUESTION" ]; then echo 'headrace: no question; make ask Q="What is the capital of France?"' >&2; exit 2; fi
+	@$(BIN)/headrace ask "$$QUESTION"
+
+##@ Develop
+.PHONY: test lint format types check lock hooks
+test: setup ## Run the tests, on the real Triton (ARGS="-k name")
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: setup ## Check style and formatting
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+format: setup ## Put the code into the project's format
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .
+
+types: setup ## Check the types, strictly
+	@$(BIN)/mypy
+
+check: lint types test ## All three: lint, types, test
+
+lock: setup ## Write requirements.lock anew from pyproject.toml (UPGRADE=1 takes newer versions)
+	@$(BIN)/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-header --quiet \
+		--python-version 3.11 --system-certs $(if $(UPGRADE),--upgrade) --output-file requirements.lock
+
+hooks: setup ## Run the checks of .pre-commit-config.yaml before every commit
+	@$(BIN)/pre-commit install
+
+##@ Measure
+.PHONY: perf bench-core
+perf: setup ## Measure a running stack with NVIDIA's perf_analyzer (ARGS="--help")
+	@$(BIN)/python -m headrace.build perf
+	@$(BIN)/python -m perf $(ARGS)
+
+bench-core: setup ## Compare the stack with the bare engine in one run (ARGS="--help")
+	@$(BIN)/python -m perf.bench_core $(ARGS)
+
+##@ Clean
+.PHONY: clean distclean
+clean: ## Remove caches of tools and compiled Python
+	@rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis dist
+	@find $(wildcard $(SOURCES)) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: down clean ## Remove all that set-up brought too: .venv and .headrace
+	@rm -rf .venv .venv.lock .headrace

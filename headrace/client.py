@@ -1,0 +1,211 @@
+"""A client of the two public models over gRPC: one answer, or a stream of its chunks.
+
+Leaving a stream early stops the request in the engine. Triton does not carry a cancelled call through an
+ensemble, so the stop travels as a request of its own to the engine's model, with the same request id.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import grpc
+import numpy as np
+from tritonclient.grpc import InferInput, InferResult
+from tritonclient.grpc.aio import InferenceServerClient
+from tritonclient.utils import InferenceServerException, np_to_triton_dtype
+
+from headrace.errors import (
+    EngineFailed,
+    HeadraceError,
+    InvalidRequest,
+    RequestCancelled,
+    Unavailable,
+)
+
+UNARY_MODEL = "assistant"
+STREAM_MODEL = "assistant_stream"
+ENGINE_MODEL = "tensorrt_llm"
+_STOP_SECONDS = 2.0
+# A server that restarts is found again at once; by default a channel waits for up to two minutes.
+_CHANNEL = (
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 500),
+    ("grpc.use_local_subchannel_pool", 1),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """One request. What is None is left out, so that the server's default applies."""
+
+    text_input: str
+    max_tokens: int | None = None
+    temperature: float | None = None
+    seed: int | None = None
+    stop_words: tuple[str, ...] = ()
+    cache_scope: str | None = None
+    """Who may share a cached answer."""
+
+    def tensors(self) -> list[InferInput]:
+        """Input tensors, [1, 1] each; `stop_words` is [1, n]."""
+        named: tuple[tuple[str, object, type[np.generic]], ...] = (
+            ("text_input", self.text_input, np.object_),
+            ("max_tokens", self.max_tokens, np.int32),
+            ("temperature", self.temperature, np.float32),
+            ("random_seed", self.seed, np.uint64),
+            ("cache_scope", self.cache_scope, np.object_),
+        )
+        tensors = [_tensor(name, [value], dtype) for name, value, dtype in named if value is not None]
+        if self.stop_words:
+            tensors.append(_tensor("stop_words", self.stop_words, np.object_))
+        return tensors
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chunk:
+    """A piece of an answer, or all of it. The last one has a finish reason and the counts."""
+
+    text: str
+    finish_reason: str | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+class Client:
+    """Talks to one server. Use as an async context manager.
+
+    Every method raises a `HeadraceError` that says what the server said, never one of gRPC's.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._triton = InferenceServerClient(address, channel_args=_CHANNEL)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._triton.close()
+
+    async def ready(self, seconds: float) -> bool:
+        """What the server says of itself: every model is loaded."""
+        try:
+            return bool(await self._triton.is_server_ready(client_timeout=seconds))
+        except InferenceServerException:
+            return False
+
+    async def answer(self, question: Question, seconds: float) -> Chunk:
+        """The whole answer at once. Raises `Unavailable` when it takes longer than `seconds`."""
+        try:
+            result = await self._triton.infer(UNARY_MODEL, question.tensors(), client_timeout=seconds)
+        except InferenceServerException as error:
+            raise self._readable(error) from None
+        return _chunk(result)
+
+    async def stream(self, question: Question, request_id: str | None = None) -> AsyncGenerator[Chunk]:
+        """The answer's chunks as they come. A caller that stops reading stops the request in the engine."""
+        request_id = request_id or f"client-{uuid.uuid4()}"
+        request = {"model_name": STREAM_MODEL, "inputs": question.tensors(), "request_id": request_id}
+        ended = False
+        try:
+            async for result in self._responses(request):
+                chunk = _chunk(result)
+                ended = chunk.finish_reason is not None
+                yield chunk
+            ended = True
+        except HeadraceError:
+            ended = True
+            raise
+        finally:
+            if not ended:
+                with contextlib.suppress(HeadraceError):
+                    await self.stop(request_id)
+
+    async def stop(self, request_id: str) -> None:
+        """Stop every running request with this id. Unknown ids are ignored."""
+        stop = [_tensor("stop", [True], np.bool_)]
+        try:
+            await self._triton.infer(ENGINE_MODEL, stop, request_id=request_id, client_timeout=_STOP_SECONDS)
+        except InferenceServerException as error:
+            raise self._readable(error) from None
+
+    async def _responses(self, request: dict[str, Any]) -> AsyncIterator[InferResult]:
+        """One request on a stream of its own, which the server ends after the last response."""
+
+        async def requests() -> AsyncIterator[dict[str, Any]]:
+            yield request
+
+        # With this header the stream ends with the error's own code, instead of a message without one.
+        call = self._triton.stream_infer(requests(), headers={"triton_grpc_error": "true"})
+        try:
+            async for result, error in call:
+                if error is not None:
+                    raise self._readable(error)
+                yield result
+        except grpc.aio.AioRpcError as error:
+            raise self._readable(error) from None
+        finally:
+            call.cancel()
+
+    def _readable(self, error: InferenceServerException | grpc.aio.AioRpcError) -> HeadraceError:
+        if isinstance(error, grpc.aio.AioRpcError):
+            code, message = error.code().name, error.details() or ""
+        else:
+            code, message = (error.status() or "").removeprefix("StatusCode."), error.message() or ""
+        message = _without_ensemble(message)
+        match code:
+            case "UNAVAILABLE" if "connect" in message:
+                return Unavailable(f"no server answers at {self._address}; start one with `headrace up`")
+            case "UNAVAILABLE":
+                return Unavailable(message)
+            case "DEADLINE_EXCEEDED":
+                return Unavailable(f"{self._address} did not answer in time")
+            case "INVALID_ARGUMENT":
+                field, _, problem = message.partition(": ")
+                return InvalidRequest(field, problem)
+            case "CANCELLED":
+                return RequestCancelled(message)
+        return EngineFailed(message)
+
+
+def _without_ensemble(message: str) -> str:
+    """Triton puts the ensembles' names before a step's own words."""
+    while message.startswith("in ensemble '") and "', " in message:
+        message = message.partition("', ")[2]
+    return message
+
+
+def _tensor(name: str, values: Sequence[object], dtype: type[np.generic]) -> InferInput:
+    array = np.array([values], dtype=dtype)
+    tensor = InferInput(name, list(array.shape), np_to_triton_dtype(array.dtype))
+    tensor.set_data_from_numpy(array)
+    return tensor
+
+
+def _chunk(result: InferResult) -> Chunk:
+    reason = _text(result, "finish_reason")
+    return Chunk(
+        text=_text(result, "text_output") or "",
+        finish_reason=reason or None,
+        prompt_tokens=_count(result, "prompt_tokens"),
+        completion_tokens=_count(result, "completion_tokens"),
+    )
+
+
+def _text(result: InferResult, name: str) -> str | None:
+    array = result.as_numpy(name)
+    if array is None or not array.size:
+        return None
+    return bytes(array.flat[0]).decode("utf-8")
+
+
+def _count(result: InferResult, name: str) -> int | None:
+    array = result.as_numpy(name)
+    return int(array.flat[0]) if array is not None and array.size else None

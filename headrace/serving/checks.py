@@ -1,0 +1,112 @@
+"""Is everything there that the stack needs? Asked before anything starts; each failure is one clear line."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from headrace import paths
+from headrace.build import manifest, model
+from headrace.build.triton import TritonDistribution
+from headrace.config import PORT_ENVS, Config
+from headrace.errors import StartupError
+from headrace.serving import repository, shared_memory
+
+_MIB = 1024 * 1024
+# A stub with numpy and this package, and the server itself with its caches.
+_STUB_BYTES = 60 * _MIB
+_SERVER_BYTES = 300 * _MIB
+CGROUP = Path("/sys/fs/cgroup")
+
+
+def check_ports(config: Config) -> None:
+    """Every port can be bound. Raises `StartupError` that names the setting and who holds the port."""
+    for field, variable in PORT_ENVS.items():
+        port = getattr(config.server, field)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((config.server.host, port))
+            except OSError as error:
+                reason = _holder(port) or error.strerror or str(error)
+                raise StartupError(
+                    f"port {port} on {config.server.host} cannot be used: {reason}; "
+                    f"set {variable} (server.{field}) to a free port"
+                ) from None
+
+
+def _holder(port: int) -> str | None:
+    """Who listens on this port, where this user may see it."""
+    with suppress(psutil.Error):
+        for connection in psutil.net_connections("tcp"):
+            if connection.pid and connection.status == psutil.CONN_LISTEN and port in connection.laddr:
+                return f"held by {psutil.Process(connection.pid).name()} (pid {connection.pid})"
+    return None
+
+
+def check_shared_memory(stubs: int, folder: Path = shared_memory.SHARED_MEMORY) -> None:
+    """There is room for the segments of this many stubs. Raises `StartupError`."""
+    try:
+        free = shared_memory.free(folder)
+    except OSError:
+        raise StartupError(f"{folder}: there is no shared memory; mount a tmpfs there") from None
+    needed = shared_memory.needed(stubs)
+    if free < needed:
+        raise StartupError(
+            f"{folder}: {free // _MIB} MiB of shared memory free, the {stubs} Python steps need "
+            f"{needed // _MIB} MiB; make it larger (in a container: --shm-size)"
+        )
+
+
+def check_memory(config: Config, stubs: int, available: Callable[[], int] | None = None) -> None:
+    """The engine, the server and its steps fit into memory. Raises `StartupError`."""
+    needed = _SERVER_BYTES + stubs * _STUB_BYTES + config.server.response_cache_mb * _MIB
+    if config.engine.name == "openvino":
+        weights = sum(file.stat().st_size for file in config.engine.model.glob("*") if file.is_file())
+        needed += 2 * weights + int(config.engine.openvino.kv_cache_gb * 1024 * _MIB)
+    free = (available or available_memory)()
+    if free < needed:
+        raise StartupError(
+            f"{free // _MIB} MiB of memory available, about {needed // _MIB} MiB needed; "
+            "free some, or lower engine.openvino.kv_cache_gb and server.response_cache_mb"
+        )
+
+
+def available_memory(cgroup: Path = CGROUP) -> int:
+    """Bytes that this process may still take: the machine's, or its control group's where that is less."""
+    free: int = psutil.virtual_memory().available
+    with suppress(OSError, ValueError):
+        limit = int((cgroup / "memory.max").read_text(encoding="ascii"))
+        used = int((cgroup / "memory.current").read_text(encoding="ascii"))
+        stat = dict(
+            line.split() for line in (cgroup / "memory.stat").read_text(encoding="ascii").splitlines()
+        )
+        # Pages of files can be taken back.
+        free = min(free, limit - used + int(stat.get("inactive_file", 0)))
+    return free
+
+
+def check_model(config: Config) -> None:
+    """The model's folder is there, and whole where set-up built it. Raises `StartupError`."""
+    folder = config.engine.model
+    if folder == paths.default_model() or (folder / manifest.NAME).exists():
+        model.verify(folder)
+    elif not (folder / "tokenizer.json").is_file():
+        raise StartupError(f"engine.model: {folder} has no tokenizer.json; expected a folder with a model")
+
+
+def check_all(config: Config, project: Path = paths.PROJECT) -> TritonDistribution:
+    """Everything, the quick checks first. Returns the Triton to run. Raises `StartupError`."""
+    check_ports(config)
+    distribution = TritonDistribution.locate()
+    check_model(config)
+    repositories = [project / "model_repository", project / "ensembles"]
+    # One more for the gate.
+    stubs = repository.count_python_instances(repositories, config.profile) + 1
+    check_shared_memory(stubs)
+    check_memory(config, stubs)
+    return distribution

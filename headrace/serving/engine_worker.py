@@ -1,0 +1,65 @@
+"""The engine worker as a part of the stack. It listens on its socket only once it has generated something."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+
+from headrace.errors import EngineUnavailable
+from headrace.serving.gate import Gate
+from headrace.serving.log_file import LogFile
+from headrace.serving.process import ChildProcess
+from headrace.serving.run_folder import RunFolder
+from headrace.serving.tritonserver import stack_environment
+from headrace.worker import control
+from headrace.worker.protocol import WorkerStats
+
+_ANSWER_SECONDS = 1.0
+
+
+class EngineWorker:
+    name = "engine worker"
+
+    def __init__(self, folder: RunFolder, gate: Gate, log_file: LogFile) -> None:
+        self._folder = folder
+        self._gate = gate
+        self._log_file = log_file
+
+    async def start(self) -> ChildProcess:
+        self._folder.socket.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "headrace.worker", "--socket", str(self._folder.socket)]
+        environment = stack_environment(os.environ, self._folder)
+        return await ChildProcess.start(
+            command, environment, lambda line: self._log_file.write_raw("worker", line)
+        )
+
+    async def is_ready(self) -> bool:
+        return await self.stats() is not None
+
+    async def until_unfit(self, process: ChildProcess) -> str:
+        return await asyncio.Future()
+
+    async def until_finished(self) -> None:
+        await asyncio.Future()
+
+    def on_ended(self) -> None:
+        # First of all: from here on readiness tells the truth.
+        self._gate.close()
+        self._folder.socket.unlink(missing_ok=True)
+
+    def explain(self, process: ChildProcess) -> str | None:
+        """The one line that the worker prints last when it cannot start."""
+        last = process.last_lines[-1] if process.last_lines else ""
+        return last.removeprefix("error: ") if last.startswith("error: ") else None
+
+    async def stats(self, seconds: float = _ANSWER_SECONDS) -> WorkerStats | None:
+        """What the worker says of itself; None when it does not answer."""
+        try:
+            return await asyncio.to_thread(control.stats, self._folder.socket, seconds)
+        except EngineUnavailable:
+            return None
+
+    async def drain(self) -> None:
+        """Have it refuse new requests. Raises `EngineUnavailable`."""
+        await asyncio.to_thread(control.drain, self._folder.socket, _ANSWER_SECONDS)

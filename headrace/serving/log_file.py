@@ -1,0 +1,76 @@
+"""One log for the whole stack: every line of every part becomes a JSON object in one rotated file."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import logging
+import logging.handlers
+import re
+from pathlib import Path
+from typing import Any
+
+_ROTATE_BYTES = 16 * 1024 * 1024
+_KEPT_FILES = 3
+_TRITON_LINE = re.compile(
+    r"(?P<ts>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ) (?P<level>[IWEF]) (?P<pid>\d+) "
+    r"(?P<source>[^\]\s]+)\] ?(?P<message>.*)",
+    re.DOTALL,
+)
+_LEVELS = {"I": "info", "W": "warning", "E": "error", "F": "critical"}
+
+
+class LogFile:
+    """Appends lines and starts a new file when this one is full. Private to this user."""
+
+    def __init__(self, path: Path) -> None:
+        path.touch(mode=0o600)
+        self._handler = logging.handlers.RotatingFileHandler(
+            path, maxBytes=_ROTATE_BYTES, backupCount=_KEPT_FILES, encoding="utf-8", errors="replace"
+        )
+
+    def write(self, line: str) -> None:
+        """One line, already a JSON object."""
+        self._handler.emit(logging.makeLogRecord({"msg": line}))
+
+    def write_raw(self, part: str, line: str) -> None:
+        """One line as a part printed it."""
+        if line.strip():
+            self.write(json.dumps(parse(part, line), ensure_ascii=False))
+
+    def close(self) -> None:
+        self._handler.close()
+
+
+def parse(part: str, line: str) -> dict[str, Any]:
+    """A printed line as an object with at least `ts`, `level`, `part` and `message`.
+
+    Understands JSON lines and Triton's own format; anything else is the message itself.
+    """
+    now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    defaults = {"ts": now, "level": "info", "part": part, "message": ""}
+    if line.startswith("{"):
+        try:
+            event = json.loads(line)
+        except ValueError:
+            event = None
+        if isinstance(event, dict):
+            return defaults | event
+    if match := _TRITON_LINE.fullmatch(line):
+        return defaults | {
+            "ts": match["ts"],
+            "level": _LEVELS[match["level"]],
+            "message": _unquoted(match["message"]),
+            "source": match["source"],
+        }
+    level = "error" if line.startswith("error: ") else "debug" if line.startswith(("|", "+--")) else "info"
+    return defaults | {"level": level, "message": line}
+
+
+def _unquoted(message: str) -> str:
+    """Triton writes its own messages as JSON strings."""
+    try:
+        text = json.loads(message)
+    except ValueError:
+        return message
+    return text if isinstance(text, str) else message

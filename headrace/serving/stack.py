@@ -1,0 +1,139 @@
+"""A whole stack from outside: serve it here, start it in the background, stop it, ask how it is."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import structlog
+
+from headrace import logs
+from headrace.client import Chunk
+from headrace.config import Config
+from headrace.errors import EngineFailed, HeadraceError, StartupError
+from headrace.serving import checks, leftovers, shared_memory
+from headrace.serving.log_file import LogFile
+from headrace.serving.run_folder import RunFolder
+from headrace.serving.status import Status
+from headrace.serving.supervisor import Supervisor
+
+log = structlog.get_logger()
+
+_POLL_SECONDS = 0.05
+# Beyond the drain: what Triton and the worker take to end.
+_STOP_SECONDS = 20.0
+
+
+def serve(config: Config, on_ready: Callable[[Chunk, float], None]) -> None:
+    """Run a stack until SIGINT or SIGTERM. Raises `StartupError` when it cannot start or gave up."""
+    folder = RunFolder.of(config)
+    folder.create()
+    with folder.lock(), contextlib.closing(LogFile(folder.log_file)) as log_file:
+        logs.configure("supervisor", log_file.write)
+        removed = leftovers.remove(folder)
+        if removed != leftovers.Removed(0, 0):
+            log.warning("removed what a killed stack left", **asdict(removed))
+        distribution = checks.check_all(config)
+
+        async def run() -> None:
+            supervisor = Supervisor(config, folder, distribution, log_file, on_ready)
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, supervisor.request_stop)
+            await supervisor.run()
+
+        try:
+            asyncio.run(run())
+        except HeadraceError:
+            raise
+        except Exception as error:
+            log.exception("the supervisor failed")
+            raise EngineFailed(f"internal error: {error!r}; see {folder.log_file}") from error
+        finally:
+            shared_memory.sweep(folder.shared_memory_prefix)
+            folder.clear()
+
+
+def up(config: Config, config_file: Path | None) -> Status:
+    """Start a stack in the background, or find the running one, and wait until it has answered.
+
+    Raises `StartupError` with the line that the supervisor printed when it could not start.
+    """
+    folder = RunFolder.of(config)
+    folder.create()
+    if folder.locked():
+        return _wait_until_started(folder, None)
+    command = [sys.executable, "-m", "headrace.cli", "serve"]
+    if config_file is not None:
+        command += ["--config", str(config_file)]
+    with folder.console_file.open("wb") as console:
+        supervisor = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True
+        )
+    try:
+        return _wait_until_started(folder, supervisor)
+    except BaseException:
+        if supervisor.poll() is None:
+            supervisor.terminate()
+            supervisor.wait()
+        raise
+
+
+def _wait_until_started(folder: RunFolder, supervisor: subprocess.Popen[bytes] | None) -> Status:
+    """The supervisor itself ends when it cannot start in time, so this ends too."""
+    while True:
+        ended = supervisor.poll() is not None if supervisor is not None else not folder.locked()
+        if ended:
+            raise StartupError(_last_error(folder))
+        status = folder.read_status()
+        ours = supervisor is None or (status is not None and status.pid == supervisor.pid)
+        if status is not None and ours and status.start_seconds is not None:
+            return status
+        time.sleep(_POLL_SECONDS)
+
+
+def _last_error(folder: RunFolder) -> str:
+    with contextlib.suppress(OSError):
+        for line in reversed(folder.console_file.read_text("utf-8", "replace").splitlines()):
+            if line.startswith("error: "):
+                return line.removeprefix("error: ")
+    return f"the stack ended before it was ready; see {folder.log_file}"
+
+
+def down(config: Config, now: bool = False) -> bool:
+    """Drain (unless `now`) and stop the stack and wait until it is gone. False when none ran."""
+    folder = RunFolder.of(config)
+    if not folder.root.exists():
+        return False
+    pid = folder.pid()
+    if not folder.locked() or pid is None:
+        _sweep(folder)
+        return False
+    with contextlib.suppress(ProcessLookupError):
+        for _ in range(2 if now else 1):
+            os.kill(pid, signal.SIGTERM)
+            time.sleep(_POLL_SECONDS)
+    deadline = time.monotonic() + config.server.drain_seconds + _STOP_SECONDS
+    while folder.locked():
+        if time.monotonic() > deadline:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            deadline = time.monotonic() + _STOP_SECONDS
+        time.sleep(_POLL_SECONDS)
+    _sweep(folder)
+    return True
+
+
+def _sweep(folder: RunFolder) -> None:
+    """Remove what a killed supervisor left; one that ended by itself left nothing."""
+    folder.create()
+    with contextlib.suppress(StartupError), folder.lock():
+        leftovers.remove(folder)

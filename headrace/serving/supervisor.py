@@ -1,0 +1,240 @@
+"""The supervisor: one engine worker and one Triton, kept running, truthfully reported, drained at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import structlog
+
+from headrace import paths
+from headrace.build.triton import TritonDistribution
+from headrace.client import Chunk, Client
+from headrace.config import Config
+from headrace.errors import EngineUnavailable, HeadraceError, StartupError
+from headrace.serving import probe, repository
+from headrace.serving.backoff import Backoff
+from headrace.serving.engine_worker import EngineWorker
+from headrace.serving.gate import Gate
+from headrace.serving.keeper import Keeper
+from headrace.serving.log_file import LogFile
+from headrace.serving.run_folder import RunFolder
+from headrace.serving.status import PartStatus, State, Status, addresses, part_status
+from headrace.serving.triton_part import Triton
+
+_READINESS_SECONDS = 0.5
+_PROBE_SECONDS = 10.0
+# Ready parts behind a server that says "not ready" for this long: only a restart opens the gate again.
+_LONGEST_CLOSED_SECONDS = 20.0
+_DRAIN_POLL_SECONDS = 0.05
+# Beyond Triton's own wait: unloading its models takes a second or two.
+_TRITON_STOP_SECONDS = 10.0
+_WORKER_STOP_SECONDS = 2.0
+
+log = structlog.get_logger()
+
+
+class Supervisor:
+    """Runs a stack in a prepared run folder until it is told to stop.
+
+    `on_ready` is called once, with the first real answer and the seconds that it took from the start.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        folder: RunFolder,
+        distribution: TritonDistribution,
+        log_file: LogFile,
+        on_ready: Callable[[Chunk, float], None],
+    ) -> None:
+        self._config = config
+        self._folder = folder
+        self._distribution = distribution
+        self._on_ready = on_ready
+        self._client = Client(addresses(config)["grpc"])
+        self._gate = Gate(folder.gate)
+        self._worker = EngineWorker(folder, self._gate, log_file)
+        triton = Triton(distribution, config, folder, self._gate, log_file, self._client)
+        limit = config.server.start_seconds
+        self._worker_keeper = Keeper(self._worker, Backoff(), limit, self._report)
+        self._triton_keeper = Keeper(triton, Backoff(), limit, self._report)
+        self._started_at = time.time()
+        self._start_seconds: float | None = None
+        self._server_ready = False
+        self._draining = False
+        self._opened = asyncio.Event()
+        """Set when both parts and the server say for the first time that they are ready."""
+        self._drain = asyncio.Event()
+        self._now = asyncio.Event()
+
+    def request_stop(self) -> None:
+        """The first call drains and stops, a second one stops at once. For the loop's signal handlers."""
+        (self._now if self._drain.is_set() else self._drain).set()
+
+    async def run(self) -> None:
+        """Until stopped. Raises a `HeadraceError` when the stack cannot start or gave up.
+
+        Nothing is left running either way.
+        """
+        self._prepare()
+        self._report()
+        duties: tuple[Coroutine[Any, Any, None], ...] = (
+            self._worker_keeper.run(),
+            self._triton_keeper.run(),
+            self._first_answer(),
+            self._watch_readiness(),
+            self._watch_liveness(),
+        )
+        tasks = [asyncio.create_task(duty) for duty in duties]
+        stop = asyncio.create_task(self._drain.wait())
+        try:
+            await _first_failure_or(stop, tasks)
+            if self._start_seconds is not None:
+                await self._drain_worker()
+        finally:
+            for task in (stop, *tasks):
+                task.cancel()
+            await asyncio.gather(stop, *tasks, return_exceptions=True)
+            await self._stop_parts()
+            await self._client.__aexit__()
+
+    def _prepare(self) -> None:
+        """The files that the parts read."""
+        self._folder.write_config(self._config)
+        repository.snapshot(paths.PROJECT / "model_repository", self._folder.models)
+        repository.snapshot(paths.PROJECT / "ensembles", self._folder.ensembles)
+        repository.assemble_backends(
+            self._distribution.python_backend, paths.PROJECT / "python_backends", self._folder.backends
+        )
+
+    async def _first_answer(self) -> None:
+        """Ask a real question as soon as both parts are up, and tell the answer."""
+        limit = self._config.server.start_seconds
+        try:
+            async with asyncio.timeout(limit):
+                await self._opened.wait()
+                answer = await probe.ask_once(
+                    self._client, limit, question=probe.FIRST_QUESTION, max_tokens=32
+                )
+        except TimeoutError:
+            raise StartupError(
+                f"no answer within {limit:g} s of the start (server.start_seconds); "
+                f"see {self._folder.log_file}"
+            ) from None
+        except HeadraceError as error:
+            raise StartupError(f"the first question was not answered: {error}") from None
+        self._start_seconds = time.time() - self._started_at
+        log.info("first answer", text=answer.text, seconds=round(self._start_seconds, 3))
+        self._report()
+        self._on_ready(answer, self._start_seconds)
+
+    async def _watch_readiness(self) -> None:
+        """Follow what the server says of itself, and restart one that stays shut without a reason."""
+        closed_since: float | None = None
+        while True:
+            ready = self._triton_keeper.state == "ready" and await self._client.ready(_READINESS_SECONDS)
+            if ready != self._server_ready:
+                self._server_ready = ready
+                self._report()
+            if ready and self._parts_ready():
+                self._opened.set()
+            if ready or not self._parts_ready():
+                closed_since = None
+            elif closed_since is None:
+                closed_since = time.monotonic()
+            elif time.monotonic() - closed_since > _LONGEST_CLOSED_SECONDS:
+                closed_since = None
+                self._triton_keeper.restart("it stayed not ready although the engine is up")
+            await asyncio.sleep(_READINESS_SECONDS if self._start_seconds else _DRAIN_POLL_SECONDS)
+
+    async def _watch_liveness(self) -> None:
+        """A real inference now and then. After three without an answer, restart what does not answer."""
+        liveness = probe.Liveness()
+        while True:
+            await asyncio.sleep(_PROBE_SECONDS)
+            if not (self._start_seconds and self._server_ready and self._parts_ready()):
+                liveness.succeeded()
+                continue
+            try:
+                await probe.ask_once(self._client, _PROBE_SECONDS)
+            except HeadraceError as error:
+                stats = await self._worker.stats()
+                log.warning("probe failed", problem=str(error))
+                if liveness.failed(stats, self._config.engine.max_running):
+                    liveness.succeeded()
+                    keeper = self._worker_keeper if stats is None else self._triton_keeper
+                    keeper.restart("it does not answer")
+            else:
+                liveness.succeeded()
+
+    async def _drain_worker(self) -> None:
+        """Refuse new requests and wait for the running ones, for as long as configured."""
+        self._draining = True
+        self._report()
+        # Readiness first, so that who routes by it looks elsewhere; then the worker refuses what still comes.
+        self._gate.close()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._now.wait(), self._config.server.unready_seconds)
+        with contextlib.suppress(EngineUnavailable, TimeoutError):
+            async with asyncio.timeout(self._config.server.drain_seconds):
+                await self._worker.drain()
+                while not self._now.is_set():
+                    stats = await self._worker.stats()
+                    if stats is None or stats.live == 0:
+                        return
+                    await asyncio.sleep(_DRAIN_POLL_SECONDS)
+
+    async def _stop_parts(self) -> None:
+        """Triton first: its steps still deliver what the worker has made."""
+        self._folder.stop_file.touch()
+        started = self._start_seconds is not None
+        stopping = asyncio.create_task(self._triton_keeper.stop(_TRITON_STOP_SECONDS if started else 0))
+        hurry = asyncio.create_task(self._now.wait())
+        await asyncio.wait((stopping, hurry), return_when=asyncio.FIRST_COMPLETED)
+        if not stopping.done() and self._triton_keeper.process is not None:
+            await self._triton_keeper.process.kill()
+        await stopping
+        hurry.cancel()
+        await self._worker_keeper.stop(0 if self._now.is_set() else _WORKER_STOP_SECONDS)
+
+    def _parts_ready(self) -> bool:
+        return self._worker_keeper.state == "ready" and self._triton_keeper.state == "ready"
+
+    def _state(self) -> State:
+        if self._draining:
+            return "draining"
+        if self._start_seconds is None:
+            return "starting"
+        return "ready" if self._parts_ready() and self._server_ready else "degraded"
+
+    def _report(self) -> None:
+        parts: dict[str, PartStatus] = {
+            "engine_worker": part_status(self._worker_keeper),
+            "tritonserver": part_status(self._triton_keeper),
+        }
+        self._folder.write_status(
+            Status(
+                state=self._state(),
+                pid=os.getpid(),
+                started_at=self._started_at,
+                start_seconds=self._start_seconds,
+                engine=self._config.engine.name,
+                model=self._config.engine.model.name,
+                parts=parts,
+                **addresses(self._config),
+            )
+        )
+
+
+async def _first_failure_or(stop: asyncio.Task[Any], tasks: list[asyncio.Task[None]]) -> None:
+    """Return when `stop` is done; raise what the first failing task raised."""
+    pending: set[asyncio.Task[Any]] = {stop, *tasks}
+    while not stop.done():
+        done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        for task in done - {stop}:
+            task.result()

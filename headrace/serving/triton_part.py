@@ -1,0 +1,82 @@
+"""Triton as a part of the stack. It is unfit as soon as one of its Python steps has died."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from headrace.build.triton import TritonDistribution
+from headrace.client import Client
+from headrace.config import Config
+from headrace.serving import shared_memory, stubs, tritonserver
+from headrace.serving.gate import Gate
+from headrace.serving.log_file import LogFile, parse
+from headrace.serving.process import ChildProcess
+from headrace.serving.run_folder import RunFolder
+
+_ANSWER_SECONDS = 1.0
+# What 2.51 logs after SIGTERM when no inference is in flight any more.
+_FINISHED = "All models are stopped"
+# For the last responses to leave the process.
+_FLUSH_SECONDS = 0.1
+
+log = structlog.get_logger()
+
+
+class Triton:
+    name = "tritonserver"
+
+    def __init__(
+        self,
+        distribution: TritonDistribution,
+        config: Config,
+        folder: RunFolder,
+        gate: Gate,
+        log_file: LogFile,
+        client: Client,
+    ) -> None:
+        self._distribution = distribution
+        self._config = config
+        self._folder = folder
+        self._gate = gate
+        self._log_file = log_file
+        self._client = client
+        self._finished = asyncio.Event()
+
+    async def start(self) -> ChildProcess:
+        # A step's own start waits for the worker, so an empty gate is right at first.
+        self._gate.reset()
+        self._finished.clear()
+        return await ChildProcess.start(
+            tritonserver.command(self._distribution, self._config, self._folder),
+            tritonserver.environment(self._distribution, self._folder),
+            self._on_line,
+        )
+
+    async def is_ready(self) -> bool:
+        return await self._client.ready(_ANSWER_SECONDS)
+
+    async def until_unfit(self, process: ChildProcess) -> str:
+        name = await stubs.first_death(stubs.steps_of(process.pid))
+        return f"its Python step {name} died"
+
+    async def until_finished(self) -> None:
+        """All running requests are answered. The two seconds of unloading that follow are not worth waiting
+        for: the gRPC port still listens, and newcomers would be told that the model is unknown."""
+        await self._finished.wait()
+        await asyncio.sleep(_FLUSH_SECONDS)
+
+    def _on_line(self, line: str) -> None:
+        self._log_file.write_raw(self.name, line)
+        if _FINISHED in line:
+            self._finished.set()
+
+    def on_ended(self) -> None:
+        if removed := shared_memory.sweep(self._folder.shared_memory_prefix):
+            log.info("shared memory swept", segments=len(removed))
+
+    def explain(self, process: ChildProcess) -> str | None:
+        """The first error that it logged."""
+        events = (parse(self.name, line) for line in process.last_lines)
+        return next((str(event["message"]) for event in events if event["level"] == "error"), None)

@@ -1,0 +1,68 @@
+"""The engine's state on Triton's metrics port, next to Triton's own metrics."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import triton_python_backend_utils as pb_utils
+
+from headrace.errors import HeadraceError
+from headrace.worker.client import WorkerClient
+from headrace.worker.protocol import WorkerStats
+
+INTERVAL_SECONDS = 1.0
+
+
+class EngineMetrics:
+    """Asks the worker every second. Gauges fall to 0 and `headrace_engine_up` with them while it is down."""
+
+    def __init__(self, client: WorkerClient, engine: str) -> None:
+        self._client = client
+        labels = {"engine": engine}
+        gauge, counter = pb_utils.MetricFamily.GAUGE, pb_utils.MetricFamily.COUNTER
+        # A family must live as long as its metric.
+        self._families: list[Any] = []
+
+        def metric(kind: Any, name: str, help_text: str) -> Any:
+            family = pb_utils.MetricFamily(name=f"headrace_engine_{name}", description=help_text, kind=kind)
+            self._families.append(family)
+            return family.Metric(labels=labels)
+
+        self._up = metric(gauge, "up", "1 while the engine worker answers")
+        self._running = metric(gauge, "running_requests", "Requests in the current batch")
+        self._waiting = metric(gauge, "waiting_requests", "Requests that wait for a place in the batch")
+        self._kv_cache = metric(gauge, "kv_cache_usage_ratio", "Share of the KV cache in use")
+        self._tokens = metric(counter, "generated_tokens_total", "Tokens generated")
+        self._refused = metric(counter, "refused_requests_total", "Requests refused by the engine's limits")
+        self._cancelled = metric(counter, "cancelled_requests_total", "Requests stopped before their end")
+        self._seen: dict[Any, int] = {}
+        self._closed = threading.Event()
+        client.on_stats = self._show
+        threading.Thread(target=self._run, name="engine-metrics", daemon=True).start()
+
+    def _run(self) -> None:
+        while not self._closed.wait(INTERVAL_SECONDS):
+            try:
+                self._client.ask_stats()
+            except HeadraceError:
+                for gauge in (self._up, self._running, self._waiting, self._kv_cache):
+                    gauge.set(0)
+
+    def _show(self, stats: WorkerStats) -> None:
+        self._up.set(1)
+        self._running.set(stats.engine.running)
+        self._waiting.set(stats.engine.waiting)
+        self._kv_cache.set(stats.engine.kv_cache_usage)
+        for counter, total in (
+            (self._tokens, stats.engine.generated_tokens),
+            (self._refused, stats.refused),
+            (self._cancelled, stats.cancelled),
+        ):
+            seen = self._seen.get(counter, 0)
+            # A restarted worker counts from 0 again.
+            counter.increment(total - seen if total >= seen else total)
+            self._seen[counter] = total
+
+    def close(self) -> None:
+        self._closed.set()
