@@ -41,11 +41,8 @@ class OpenVinoConfig(Section):
     """Tokens a step may compute: bounds how long a long prompt holds up running answers."""
     prefix_cache: bool = True
     prompt_lookup_tokens: int = Field(0, ge=0, le=16)
-    """Draft tokens by prompt lookup; 0 turns speculation off."""
+    """Draft tokens by prompt lookup; 0 turns speculation off. With it, `min_tokens` is refused."""
     prompt_lookup_ngram: int = Field(3, ge=1, le=8)
-    lora: Path | None = None
-    """One LoRA adapter (safetensors) for every request."""
-    lora_alpha: float = 1.0
 
 
 class MockConfig(Section):
@@ -124,6 +121,9 @@ class ServerConfig(Section):
     drain_seconds: float = Field(30.0, ge=0)
     """At the end: how long running requests may take to finish, while new ones are refused."""
     start_seconds: float = Field(120.0, gt=0)
+    settled_seconds: float = Field(30.0, ge=0)
+    """A part that lived this long is restarted at once when it dies; after 8 shorter lives in a row the stack
+    gives up."""
 
     @model_validator(mode="after")
     def _distinct_ports(self) -> ServerConfig:

@@ -98,14 +98,13 @@ class OpenVinoEngine:
             properties["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = 0
         if self._config.prompt_lookup_tokens:
             properties["prompt_lookup"] = True
-        if self._config.lora:
-            adapter = self._genai.Adapter(str(self._config.lora))
-            properties["adapters"] = self._genai.AdapterConfig(adapter, self._config.lora_alpha)
         return properties
 
     def submit(self, request: EngineRequest) -> AsyncIterator[TokenDelta]:
         if self._failure:
             raise self._failure
+        if self._config.prompt_lookup_tokens and request.sampling.min_tokens:
+            raise InvalidRequest("min_tokens", "the engine ignores it with prompt lookup on; leave it out")
         generation = self._generation(request.sampling)
         try:
             generation.validate()

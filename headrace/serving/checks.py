@@ -82,9 +82,7 @@ def available_memory(cgroup: Path = CGROUP) -> int:
     with suppress(OSError, ValueError):
         limit = int((cgroup / "memory.max").read_text(encoding="ascii"))
         used = int((cgroup / "memory.current").read_text(encoding="ascii"))
-        stat = dict(
-            line.split() for line in (cgroup / "memory.stat").read_text(encoding="ascii").splitlines()
-        )
+        stat = dict(line.split() for line in (cgroup / "memory.stat").read_text(encoding="ascii").splitlines())
         # Pages of files can be taken back.
         free = min(free, limit - used + int(stat.get("inactive_file", 0)))
     return free

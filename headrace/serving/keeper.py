@@ -54,9 +54,7 @@ class Keeper:
     A part that is not ready `start_seconds` after its start counts as dead.
     """
 
-    def __init__(
-        self, part: Part, backoff: Backoff, start_seconds: float, on_change: Callable[[], None]
-    ) -> None:
+    def __init__(self, part: Part, backoff: Backoff, start_seconds: float, on_change: Callable[[], None]) -> None:
         self.part = part
         self.state: State = "stopped"
         self.process: ChildProcess | None = None

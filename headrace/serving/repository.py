@@ -37,9 +37,7 @@ def assemble_backends(python_backend: Path, steps: Path, target: Path) -> None:
 def count_python_instances(repositories: list[Path], profile: str) -> int:
     """How many stub processes Triton will start for these models under this profile."""
     return sum(
-        _instances(_read_config(model, profile))
-        for repository in repositories
-        for model in _folders(repository)
+        _instances(_read_config(model, profile)) for repository in repositories for model in _folders(repository)
     )
 
 
@@ -62,6 +60,4 @@ def _read_config(model: Path, profile: str) -> model_config_pb2.ModelConfig:
 def _folders(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise StartupError(f"{folder}: no such folder; the checkout is incomplete")
-    return sorted(
-        entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(("_", "."))
-    )
+    return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(("_", ".")))

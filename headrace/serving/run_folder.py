@@ -75,9 +75,7 @@ class RunFolder:
             self.socket.parent.mkdir(mode=0o700, exist_ok=True)
             owner = self.socket.parent.stat()
         except OSError as error:
-            raise StartupError(
-                f"{error.filename or self.root}: {error.strerror}; cannot keep run files"
-            ) from None
+            raise StartupError(f"{error.filename or self.root}: {error.strerror}; cannot keep run files") from None
         # A folder with a guessable name in a shared place may have been made by somebody else.
         if owner.st_uid != os.getuid() or owner.st_mode & 0o077:
             raise StartupError(f"{self.socket.parent}: not private to this user; remove it")

@@ -23,11 +23,7 @@ def steps_of(server_pid: int) -> dict[int, str]:
             with contextlib.suppress(psutil.NoSuchProcess):
                 command = child.cmdline()
                 # The arguments end with the instance's name and the folder of its code.
-                if (
-                    len(command) > 2
-                    and Path(command[0]).name == STUB
-                    and Path(command[-1]).name != gate.BACKEND
-                ):
+                if len(command) > 2 and Path(command[0]).name == STUB and Path(command[-1]).name != gate.BACKEND:
                     found[child.pid] = command[-2]
     return found
 

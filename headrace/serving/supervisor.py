@@ -61,8 +61,9 @@ class Supervisor:
         self._worker = EngineWorker(folder, self._gate, log_file)
         triton = Triton(distribution, config, folder, self._gate, log_file, self._client)
         limit = config.server.start_seconds
-        self._worker_keeper = Keeper(self._worker, Backoff(), limit, self._report)
-        self._triton_keeper = Keeper(triton, Backoff(), limit, self._report)
+        settled = config.server.settled_seconds
+        self._worker_keeper = Keeper(self._worker, Backoff(settled=settled), limit, self._report)
+        self._triton_keeper = Keeper(triton, Backoff(settled=settled), limit, self._report)
         self._started_at = time.time()
         self._start_seconds: float | None = None
         self._server_ready = False
@@ -118,13 +119,10 @@ class Supervisor:
         try:
             async with asyncio.timeout(limit):
                 await self._opened.wait()
-                answer = await probe.ask_once(
-                    self._client, limit, question=probe.FIRST_QUESTION, max_tokens=32
-                )
+                answer = await probe.ask_once(self._client, limit, question=probe.FIRST_QUESTION, max_tokens=32)
         except TimeoutError:
             raise StartupError(
-                f"no answer within {limit:g} s of the start (server.start_seconds); "
-                f"see {self._folder.log_file}"
+                f"no answer within {limit:g} s of the start (server.start_seconds); see {self._folder.log_file}"
             ) from None
         except HeadraceError as error:
             raise StartupError(f"the first question was not answered: {error}") from None
