@@ -184,7 +184,7 @@ def _read(file: Path, must_exist: bool) -> dict[str, Any]:
             raise ConfigError(f"{file}: no such file; give a headrace.yaml that exists") from None
         return {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{file}: cannot be read as YAML: {error}") from None
+        raise ConfigError(f"{file}: cannot be read as YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         raise ConfigError(f"{file}: expected a mapping of sections, got {type(values).__name__}")
     return values

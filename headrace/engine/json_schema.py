@@ -58,7 +58,7 @@ class _Checker:
         self._check_children(schema, place, depth + 1)
 
     def _check_values(self, schema: dict[str, Any], place: str) -> None:
-        if "type" in schema and schema["type"] not in _TYPES:
+        if "type" in schema and (not isinstance(schema["type"], str) or schema["type"] not in _TYPES):
             raise InvalidRequest(FIELD, f"{place}.type: expected one of {', '.join(sorted(_TYPES))}")
         for name in _COUNTS & schema.keys():
             value = schema[name]
@@ -93,11 +93,12 @@ class _Checker:
             raise InvalidRequest(FIELD, f"{place}: an array needs items")
         if not isinstance(schema.get("additionalProperties", False), bool):
             self.check(schema["additionalProperties"], f"{place}.additionalProperties", depth)
-        choices = schema.get("anyOf", [{"type": "null"}])
-        if not isinstance(choices, list) or not choices:
-            raise InvalidRequest(FIELD, f"{place}.anyOf: expected a list of schemas")
-        for number, child in enumerate(choices):
-            self.check(child, f"{place}.anyOf[{number}]", depth)
+        if "anyOf" in schema:
+            choices = schema["anyOf"]
+            if not isinstance(choices, list) or not choices:
+                raise InvalidRequest(FIELD, f"{place}.anyOf: expected a list of schemas")
+            for number, child in enumerate(choices):
+                self.check(child, f"{place}.anyOf[{number}]", depth)
 
 
 def _kind(value: Any) -> str:

@@ -35,9 +35,7 @@ log = structlog.get_logger("worker")
 async def _warm_up(engine: Engine, config: Config, tokenizer: Tokenizer) -> None:
     """One real generation: the first one also compiles and allocates."""
     prompt = ChatTemplate(config.engine.model, tokenizer).encode([Message("user", "Say hello.")])
-    request = EngineRequest(
-        id="warm-up", token_ids=tuple(prompt), sampling=SamplingParams(max_tokens=8)
-    )
+    request = EngineRequest(id="warm-up", token_ids=tuple(prompt), sampling=SamplingParams(max_tokens=8))
     made = 0
     async for delta in engine.submit(request):
         made += len(delta.token_ids)

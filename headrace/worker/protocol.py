@@ -8,6 +8,7 @@ clients may reuse.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -85,7 +86,7 @@ _to_worker = msgspec.msgpack.Decoder(list[ToWorker])
 _from_worker = msgspec.msgpack.Decoder(list[FromWorker])
 
 
-def encode(messages: list[ToWorker] | list[FromWorker]) -> bytes:
+def encode(messages: Sequence[ToWorker] | Sequence[FromWorker]) -> bytes:
     body = _encoder.encode(messages)
     return _LENGTH.pack(len(body)) + body
 
