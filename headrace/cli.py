@@ -195,9 +195,7 @@ def _print_health(found: Health) -> None:
             else f"  answer         none: {escape(done.problem or '')}"
         )
     if found.worker is not None:
-        console.print(
-            "  worker         " + ", ".join(f"{name} {value}" for name, value in found.worker.items())
-        )
+        console.print("  worker         " + ", ".join(f"{name} {value}" for name, value in found.worker.items()))
 
 
 def _print_parts(report: Status, resident_bytes: dict[str, int]) -> None:

@@ -125,9 +125,11 @@ class Keeper:
         return await self.part.until_unfit(process)
 
     async def _bury(self, process: ChildProcess, reason: str) -> None:
+        # What it said before it left by itself; a process that was killed had no say.
+        left = process.returncode is not None and process.returncode >= 0
+        explanation = self.part.explain(process) if left else None
         await process.kill()
         self.part.on_ended()
-        explanation = self.part.explain(process)
         self.process = None
         self.last_end = reason if explanation is None else f"{reason} ({explanation})"
         if not self._was_ready:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import signal
 import sys
@@ -24,7 +25,7 @@ class ChildProcess:
     """A running child. Make one with `start`; await `wait` to see it end.
 
     The child leads a session of its own, so a Ctrl-C at the terminal does not reach it, and `kill` takes its
-    own children along. The kernel kills it when this process ends.
+    own children along. All of them are killed when this process ends.
     """
 
     def __init__(self, process: asyncio.subprocess.Process, output: asyncio.Task[None]) -> None:
@@ -40,7 +41,8 @@ class ChildProcess:
         """`on_line` gets every line of the child's stdout and stderr, without its end."""
         read_end, write_end = os.pipe()
         try:
-            wrapper = (sys.executable, "-I", "-S", str(_DIE_WITH_PARENT), str(os.getpid()))
+            lifeline = _lifeline()
+            wrapper = (sys.executable, "-I", "-S", str(_DIE_WITH_PARENT), str(os.getpid()), str(lifeline))
             process = await asyncio.create_subprocess_exec(
                 *wrapper,
                 *command,
@@ -48,6 +50,7 @@ class ChildProcess:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=write_end,
                 stderr=write_end,
+                pass_fds=(lifeline,),
                 start_new_session=True,
             )
         except BaseException:
@@ -96,6 +99,13 @@ class ChildProcess:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         await self.wait()
+
+
+@functools.cache
+def _lifeline() -> int:
+    """The read end of a pipe that the kernel closes when this process ends."""
+    read_end, _held_open = os.pipe()
+    return read_end
 
 
 def describe_exit(status: int) -> str:

@@ -105,7 +105,7 @@ def _last_error(folder: RunFolder) -> str:
         for line in reversed(folder.console_file.read_text("utf-8", "replace").splitlines()):
             if line.startswith("error: "):
                 return line.removeprefix("error: ")
-    return f"the stack ended before it was ready; see {folder.log_file}"
+    return f"the stack ended before it was ready; see {folder.console_file}"
 
 
 def down(config: Config, now: bool = False) -> bool:

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from headrace.build.manifest import Incomplete
+from headrace.config import Config
+from headrace.errors import StartupError
+from headrace.serving import checks, shared_memory
+
+
+def config_with(port: int, **engine: object) -> Config:
+    return Config(
+        server={"http_port": port, "grpc_port": 60001, "metrics_port": 60002},
+        engine={"name": "mock", **engine},
+    )
+
+
+def test_a_taken_port_names_the_setting_and_the_holder() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with pytest.raises(StartupError) as caught:
+            checks.check_ports(config_with(port))
+    message = str(caught.value)
+    assert f"port {port} on 127.0.0.1" in message
+    assert "TRITON_HTTP_PORT" in message
+    assert f"(pid {os.getpid()})" in message
+    assert "\n" not in message
+
+
+def test_an_address_of_another_machine_says_why() -> None:
+    config = Config(server={"host": "192.0.2.1"})
+    with pytest.raises(StartupError, match=r"192\.0\.2\.1 cannot be used: Cannot assign requested address"):
+        checks.check_ports(config)
+
+
+def test_shared_memory_that_is_missing_or_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(StartupError, match="there is no shared memory"):
+        checks.check_shared_memory(1, tmp_path / "none")
+    monkeypatch.setattr(shared_memory, "free", lambda _folder: 64 * 2**20)
+    checks.check_shared_memory(7)
+    with pytest.raises(StartupError, match="64 MiB of shared memory free, the 20 Python steps need 80 MiB"):
+        checks.check_shared_memory(20)
+
+
+def test_memory_counts_the_weights_and_the_cache(tmp_path: Path) -> None:
+    with (tmp_path / "weights.bin").open("wb") as weights:
+        weights.truncate(2**30)
+    config = config_with(60000, name="openvino", model=tmp_path, openvino={"kv_cache_gb": 1})
+    checks.check_memory(config, 7, lambda: 4 * 2**30)
+    with pytest.raises(StartupError, match=r"2048 MiB of memory available, about 3\d\d\d MiB needed"):
+        checks.check_memory(config, 7, lambda: 2 * 2**30)
+    checks.check_memory(config_with(60000), 7, lambda: 2 * 2**30)
+
+
+def test_a_control_groups_limit_counts(tmp_path: Path) -> None:
+    unlimited = checks.available_memory(tmp_path)
+    (tmp_path / "memory.max").write_text("1000000", "ascii")
+    (tmp_path / "memory.current").write_text("600000", "ascii")
+    (tmp_path / "memory.stat").write_text("anon 1\ninactive_file 100000\n", "ascii")
+    assert checks.available_memory(tmp_path) == 500_000
+    (tmp_path / "memory.max").write_text("max", "ascii")
+    assert checks.available_memory(tmp_path) > 10 * 500_000
+    assert unlimited > 10 * 500_000
+
+
+def test_a_model_folder_must_hold_a_model(tmp_path: Path) -> None:
+    with pytest.raises(StartupError, match=r"^engine\.model: .* has no tokenizer\.json"):
+        checks.check_model(config_with(60000, model=tmp_path))
+    (tmp_path / "tokenizer.json").touch()
+    checks.check_model(config_with(60000, model=tmp_path))
+    (tmp_path / "manifest.json").write_text("{", "ascii")
+    with pytest.raises(Incomplete, match="run `make setup`"):
+        checks.check_model(config_with(60000, model=tmp_path))
