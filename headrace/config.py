@@ -78,6 +78,9 @@ class EngineConfig(Section):
     name: Literal["openvino", "mock", "trtllm"] = "openvino"
     model: Path = Field(default_factory=paths.default_model)
     """Folder with tokenizer.json, tokenizer_config.json and what the engine loads."""
+    python: Path | None = None
+    """Interpreter of the worker, where the engine needs packages that Triton's steps cannot have (numpy 2 for
+    GPU stacks). It must be able to import `headrace`. None: the one that runs the stack."""
     max_running: int = Field(16, ge=1)
     """Requests in one batch."""
     max_waiting: int = Field(128, ge=0)

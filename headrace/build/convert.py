@@ -12,9 +12,7 @@ from pathlib import Path
 from headrace.errors import StartupError
 
 IR_FILES = tuple(
-    f"openvino_{piece}.{suffix}"
-    for piece in ("model", "tokenizer", "detokenizer")
-    for suffix in ("xml", "bin")
+    f"openvino_{piece}.{suffix}" for piece in ("model", "tokenizer", "detokenizer") for suffix in ("xml", "bin")
 )
 
 

@@ -71,4 +71,4 @@ def _glibc() -> tuple[int, ...]:
 if __name__ == "__main__":
     if wrong := problem():
         sys.exit(f"headrace: {wrong}")
-    print(sys.version_info[:3], Path(sys.executable).resolve(), libpython())
+    print(platform.python_version(), Path(sys.executable).resolve(), libpython())

@@ -15,7 +15,7 @@ def download(name: str, version: str, sha256: str, folder: Path) -> Path:
     """Fetch one wheel of a known hash into `folder`. Raises `StartupError` in one line."""
     requirement = folder / "requirement.txt"
     requirement.write_text(f"{name}=={version} --hash=sha256:{sha256}\n", encoding="utf-8")
-    command = [sys.executable, "-m", "pip", "download", "-qq", "--no-input", "--disable-pip-version-check"]
+    command = [sys.executable, "-m", "pip", "download", "-q", "--no-input", "--disable-pip-version-check"]
     command += ["--no-deps", "--only-binary", ":all:", "--require-hashes"]
     command += ["--requirement", str(requirement), "--dest", str(folder)]
     # pip keeps what it is loading in TMPDIR: there it can be watched, and it goes away with the folder
@@ -34,6 +34,8 @@ def _reason(complaint: str, sha256: str) -> str:
             f"the package index sent a file with sha256 {got[1]}, expected {sha256}; nothing was kept. "
             "Check the index or mirror that pip is set to use"
         )
+    if "connection broken" in complaint:  # pip's warning; its error then only says that nothing matches
+        return "the package index cannot be reached; check the network and pip's proxy settings, then run it again"
     if "No matching distribution" in complaint:
         return "pip finds no wheel for this machine; check the index or mirror that pip is set to use"
     errors = re.findall(r"ERROR: (.+)", complaint) or complaint.split("\n")[-2:] or ["no reason given"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from pathlib import Path
 
 from headrace.errors import EngineUnavailable
 from headrace.serving.gate import Gate
@@ -21,14 +22,15 @@ _ANSWER_SECONDS = 1.0
 class EngineWorker:
     name = "engine worker"
 
-    def __init__(self, folder: RunFolder, gate: Gate, log_file: LogFile) -> None:
+    def __init__(self, python: Path | None, folder: RunFolder, gate: Gate, log_file: LogFile) -> None:
+        self._python = python or Path(sys.executable)
         self._folder = folder
         self._gate = gate
         self._log_file = log_file
 
     async def start(self) -> ChildProcess:
         self._folder.socket.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "headrace.worker", "--socket", str(self._folder.socket)]
+        command = [str(self._python), "-m", "headrace.worker", "--socket", str(self._folder.socket)]
         environment = stack_environment(os.environ, self._folder)
         return await ChildProcess.start(
             command, environment, lambda line: self._log_file.write_raw("worker", line)

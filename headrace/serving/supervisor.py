@@ -58,7 +58,7 @@ class Supervisor:
         self._on_ready = on_ready
         self._client = Client(addresses(config)["grpc"])
         self._gate = Gate(folder.gate)
-        self._worker = EngineWorker(folder, self._gate, log_file)
+        self._worker = EngineWorker(config.engine.python, folder, self._gate, log_file)
         triton = Triton(distribution, config, folder, self._gate, log_file, self._client)
         limit = config.server.start_seconds
         settled = config.server.settled_seconds

@@ -48,6 +48,7 @@ class Worker:
         self._ids = itertools.count()
         self._live: dict[str, _Live] = {}
         self._by_tag: dict[str, set[str]] = {}
+        self.connections: set[Connection] = set()
         self._draining = False
         self._refused = 0
         self._cancelled = 0
@@ -189,11 +190,17 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._worker.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
+        self._worker.connections.discard(self)
         for engine_id in list(self._engine_ids.values()):
             self._worker.abort(engine_id)
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -202,8 +209,7 @@ class Connection(asyncio.Protocol):
                     self._handle(message)
         except (ValueError, msgspec.MsgspecError) as error:
             log.error("bad frame, connection closed", problem=str(error))  # noqa: TRY400 - no trace needed
-            if self._transport:
-                self._transport.abort()
+            self.close()
 
     def _handle(self, message: protocol.ToWorker) -> None:
         match message:
