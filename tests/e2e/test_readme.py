@@ -1,0 +1,133 @@
+"""The README's commands, run as they stand there; only the ports are others."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from headrace import paths
+from headrace.config import PORT_ENVS
+from tests.stack import Stack, free_ports
+
+README = (paths.PROJECT / "README.md").read_text(encoding="utf-8")
+START_SECONDS = 120
+STOP_SECONDS = 60
+ANSWER = "The capital of France is Paris."
+
+
+def indented_commands() -> list[str]:
+    """The lines of the README's indented blocks, continued lines joined, comments cut."""
+    blocks = re.findall(r"(?:^ {4}.*\n)+", README, flags=re.MULTILINE)
+    lines = "".join(blocks).replace("\\\n", " ").splitlines()
+    return [re.sub(r"\s{2,}#.*", "", line).strip() for line in lines]
+
+
+def ports_of(stack: Stack, text: str) -> str:
+    for default, port in ((8000, stack.http_port), (8001, stack.grpc_port), (8002, stack.metrics_port)):
+        text = text.replace(f"127.0.0.1:{default}", f"127.0.0.1:{port}")
+    return text
+
+
+def environment(stack: Stack) -> dict[str, str]:
+    ports = {"http_port": stack.http_port, "grpc_port": stack.grpc_port, "metrics_port": stack.metrics_port}
+    return os.environ | {PORT_ENVS[name]: str(port) for name, port in ports.items()}
+
+
+def shell(command: str, env: dict[str, str] | None = None) -> str:
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=paths.PROJECT,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_every_make_target_exists() -> None:
+    named = set(re.findall(r"(?:^ {4}|`|[;,] )make ([a-z][a-z-]*)", README, flags=re.MULTILINE))
+    listed = set(re.findall(r"^ +make ([a-z-]+)", shell("make help"), flags=re.MULTILINE))
+    assert {"serve", "test", "up", "down", "status", "ask", "perf", "bench-core"} <= named
+    assert named <= listed
+
+
+def test_every_linked_file_exists() -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", README)
+    assert links
+    missing = [link for link in links if "://" not in link and not (paths.PROJECT / link).exists()]
+    assert missing == []
+
+
+def test_the_curl_line_streams_an_answer(stack: Stack) -> None:
+    (curl,) = [command for command in indented_commands() if command.startswith("curl")]
+    events = shell(ports_of(stack, curl))
+    text = "".join(re.findall(r'"text_output":"([^"]*)"', events))
+    assert text == ANSWER
+
+
+def test_the_tritonclient_example_prints_an_answer(stack: Stack) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    done = subprocess.run(
+        [sys.executable, "-c", ports_of(stack, example)], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == f"{ANSWER}\n"
+
+
+def test_status_and_ask_by_make(stack: Stack) -> None:
+    assert shell("make status", environment(stack)).startswith("ready")
+    asked = shell('make ask Q="What is the capital of France?"', environment(stack))
+    assert asked.strip().endswith(ANSWER)
+
+
+def test_the_table_of_inputs_is_the_door_s(stack: Stack) -> None:
+    table = README.partition("| input | type |")[2].partition("\n\n")[0]
+    named = set(re.findall(r"`([a-z_]+)`", table))
+    config = (paths.PROJECT / "ensembles" / "assistant" / "config.pbtxt").read_text(encoding="utf-8")
+    inputs = config.partition("input [")[2].partition("]\noutput")[0]
+    assert named == set(re.findall(r'name: "([a-z_]+)"', inputs))
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    ports = dict(zip(PORT_ENVS.values(), map(str, free_ports(3)), strict=True))
+    output = tmp_path / "serve.txt"
+    with output.open("wb") as file:
+        process = subprocess.Popen(
+            ["make", "serve"],
+            cwd=paths.PROJECT,
+            env=os.environ | ports | {"HEADRACE_ENGINE__NAME": "mock"},
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    yield process, output
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def test_make_serve_prints_a_curl_line_that_works_and_ends_on_ctrl_c(
+    served: tuple[subprocess.Popen[bytes], Path],
+) -> None:
+    process, output = served
+    deadline = time.monotonic() + START_SECONDS
+    while not (lines := re.findall(r"^ *(curl .*)$", output.read_text(), flags=re.MULTILINE)):
+        assert process.poll() is None, output.read_text()
+        assert time.monotonic() < deadline, output.read_text()
+        time.sleep(0.1)
+    assert '"text_output"' in shell(lines[0])
+    # As a terminal does it: the signal goes to make and to what it runs.
+    os.killpg(process.pid, signal.SIGINT)
+    process.wait(STOP_SECONDS)
+    assert "Traceback" not in output.read_text()
