@@ -5,8 +5,6 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-# An interpreter for .venv: 3.11 or 3.12, with libpython
-PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3)
 BIN := .venv/bin
 SOURCES := headrace python_backends perf tests
 
@@ -17,7 +15,7 @@ help: ## List the targets
 		/^[a-z][a-z-]*:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Bring what is missing: .venv, packages, Triton, the model (PYTHON=python3.11)
-	@build/venv.sh "$(PYTHON)"
+	@build/venv.sh $(PYTHON)
 	@$(BIN)/python -m headrace.build
 
 serve: setup ## Start everything in the foreground; Ctrl-C drains and stops
@@ -64,7 +62,7 @@ hooks: setup ## Run the checks of .pre-commit-config.yaml before every commit
 
 ##@ Measure
 .PHONY: perf bench-core
-perf: setup ## Measure a running stack with NVIDIA's perf_analyzer (ARGS="--help")
+perf: setup ## Measure the stack with NVIDIA's perf_analyzer (ARGS="--help")
 	@$(BIN)/python -m headrace.build perf
 	@$(BIN)/python -m perf $(ARGS)
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Makes .venv from requirements.lock, once. Usage: build/venv.sh PYTHON
+# Makes .venv from requirements.lock, once. Usage: build/venv.sh [PYTHON]
+# Without PYTHON it keeps the interpreter that .venv has, else looks for 3.11 or 3.12.
 # A stamp is written last and names what it was made from: without the right stamp all is made anew.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-python=$1
 
 fail() {
     printf 'headrace: %s\n' "$1" >&2
@@ -14,13 +14,20 @@ fail() {
 unset PIP_USER PIP_TARGET PIP_PREFIX PIP_ROOT PYTHONHOME PYTHONPATH
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 
+python=${1:-}
+if [ -z "$python" ] && [ -x .venv/bin/python ]; then
+    python=$(readlink -f .venv/bin/python)
+fi
+python=${python:-$(command -v python3.11 || command -v python3.12 || echo python3)}
+
 command -v "$python" >/dev/null ||
     fail "no '$python' on this machine; install Python 3.11 or name one: make setup PYTHON=/path/to/python3.11"
-if ! interpreter=$("$python" -I headrace/build/interpreter.py 2>&1); then
-    said=${interpreter##*$'\n'}
-    [[ $said == headrace:* ]] || fail "'$python' is not Python 3.11 or 3.12; name one: make setup PYTHON=python3.11"
-    fail "${said#headrace: }"
-fi
+interpreter=$("$python" -I headrace/build/interpreter.py 2>&1) || true
+case $interpreter in
+    3.*) ;;
+    headrace:*) fail "${interpreter#headrace: }" ;;
+    *) fail "'$python' is not Python 3.11 or 3.12; name one: make setup PYTHON=python3.11" ;;
+esac
 
 # Children keep the lock: a pip that outlives a killed make is waited for.
 exec 9>.venv.lock

@@ -7,7 +7,7 @@ import sys
 
 from headrace import paths
 from headrace.build import model, parts
-from headrace.build.atomic import exclusive
+from headrace.build.atomic import exclusive, remove_leftovers
 from headrace.build.progress import Progress
 from headrace.errors import HeadraceError
 
@@ -32,6 +32,8 @@ def main() -> int:
 
 def set_up(groups: list[str], deep: bool, progress: Progress) -> None:
     """Bring every part of the groups and, with `serve`, the default model. What is ready is left alone."""
+    for folder in (paths.parts(), paths.default_model().parent):
+        remove_leftovers(folder)
     wanted = [part for part in parts.pinned().values() if part.group in {SERVE, *groups}]
     for part in wanted:
         if not part.ready(deep):

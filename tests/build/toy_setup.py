@@ -25,16 +25,19 @@ from headrace.build.convert import IR_FILES
 
 MODE, WHEEL, *FIFO = sys.argv[1:]
 remove = shutil.rmtree  # not watched
-events = 0
-kill_at: int | None = None
+
+
+class Death:
+    """Comes at the event of this number, if any."""
+
+    number: int | None = None
+    events = itertools.count()
 
 
 def event() -> None:
     """Something begins or has ended: the moment to be killed at."""
-    global events
-    if events == kill_at:
+    if next(Death.events) == Death.number:
         os.kill(os.getpid(), signal.SIGKILL)
-    events += 1
 
 
 def watch(owner: Any, name: str) -> None:
@@ -90,9 +93,8 @@ def state() -> list[str]:
 
 
 def run_in_child(killed_at: int | None) -> int:
-    global kill_at
     if (child := os.fork()) == 0:
-        kill_at = killed_at
+        Death.number = killed_at
         sys.argv[1:] = []
         os._exit(__main__.main())
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -106,17 +108,25 @@ def kill_at_every_event() -> None:
         left = [str(path) for path in paths.home().rglob(".tmp-*")]
         line = {"exit": first, "after": after, "again": again, "at last": state(), "left": left}
         print("killed", json.dumps(line), flush=True)
-        if first == 0:
+        if first != -signal.SIGKILL:
             break
 
 
 parts.PINS = Path(os.environ["PINS"])
 recipes.RECIPES = Path(os.environ["RECIPES"])
-for owner, stand_in in ((parts, download), (model, requantize), (model, convert), (model, write_files), (model, check)):
-    setattr(owner, stand_in.__name__, stand_in)
-    watch(owner, stand_in.__name__)
-for owner, name in ((parts, "_unpack"), (manifest, "write"), (atomic, "_sync"), (Path, "rename"), (shutil, "rmtree")):
-    watch(owner, name)
+setattr(parts, download.__name__, download)
+for stand_in in (requantize, convert, write_files, check):
+    setattr(model, stand_in.__name__, stand_in)
+for owner, names in (
+    (parts, ("download", "_unpack")),
+    (model, ("requantize", "convert", "write_files", "check")),
+    (manifest, ("write",)),
+    (atomic, ("_sync",)),
+    (Path, ("rename",)),
+    (shutil, ("rmtree",)),
+):
+    for name in names:
+        watch(owner, name)
 
 if __name__ == "__main__":
     if MODE == "kill":

@@ -259,9 +259,7 @@ async def test_the_engines_numbers_are_read(fake: Any, model: Path, monkeypatch:
 async def test_an_abort_reaches_upstream(fake: Any, model: Path) -> None:
     engine = TrtLlmEngine()
     await engine.start(EngineConfig(model=model))
-    stream = engine.submit(
-        EngineRequest(id="r", token_ids=(1, 2), sampling=SamplingParams(max_tokens=100_000))
-    )
+    stream = engine.submit(EngineRequest(id="r", token_ids=(1, 2), sampling=SamplingParams(max_tokens=100_000)))
     await anext(stream)
     (output,) = engine._llm._live
     await engine.abort("r")
@@ -300,9 +298,7 @@ async def test_what_upstream_refuses_is_the_requests_fault(fake: Any, model: Pat
     assert engine.stats().running == 0
     await engine.stop()
     with pytest.raises(EngineFailed, match="stopped"):
-        await anext(
-            engine.submit(EngineRequest(id="r", token_ids=(1,), sampling=SamplingParams(max_tokens=2)))
-        )
+        await anext(engine.submit(EngineRequest(id="r", token_ids=(1,), sampling=SamplingParams(max_tokens=2))))
 
 
 async def test_a_bad_value_stops_the_start_in_one_line(fake: Any, model: Path) -> None:

@@ -82,9 +82,7 @@ def test_a_stable_name_passes(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(set(UNSTABLE) - set(OURS) - set(api.NESTED)))
 def test_an_unstable_name_passes_only_when_allowed(name: str) -> None:
-    with pytest.raises(
-        ConfigError, match=rf"engine\.trtllm\.trtllm\.{name}: .*add {name} to .*allow_unstable"
-    ):
+    with pytest.raises(ConfigError, match=rf"engine\.trtllm\.trtllm\.{name}: .*add {name} to .*allow_unstable"):
         arguments({name: 3})
     assert arguments({name: 3}, allow_unstable=(name,))[name] == 3
 
@@ -138,8 +136,7 @@ def test_a_group_without_a_stable_status_needs_to_be_allowed() -> None:
         "enable_padding": True
     }
     assert (
-        arguments({"cuda_graph_config": None}, allow_unstable=("cuda_graph_config",))["cuda_graph_config"]
-        is None
+        arguments({"cuda_graph_config": None}, allow_unstable=("cuda_graph_config",))["cuda_graph_config"] is None
     )
 
 

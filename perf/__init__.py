@@ -1,0 +1,1 @@
+"""Measurements of a running stack. Development only: nothing in `headrace` imports it."""

@@ -1,0 +1,51 @@
+"""The profiles of `perf/profiles/perf_analyzer.yaml`, checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+from headrace.errors import ConfigError
+
+PROFILES = Path(__file__).resolve().parent / "profiles" / "perf_analyzer.yaml"
+
+
+class Profile(BaseModel):
+    """One way to put load on one model."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: Literal["assistant", "assistant_stream", "completion"]
+    protocol: Literal["grpc", "http"]
+    streaming: bool = False
+    prompts: Literal["distinct", "same"]
+    prompt_tokens: int = Field(ge=1)
+    new_tokens: int = Field(ge=1)
+    concurrency: tuple[int, ...] = Field(min_length=1)
+    requests: int = Field(ge=1, le=100_000)
+    """In one run."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Profile:
+        if self.streaming != (self.model == "assistant_stream"):
+            raise ValueError("streaming: true goes with assistant_stream, and only with it")
+        if self.streaming and self.protocol == "http":
+            raise ValueError("perf_analyzer streams over grpc only")
+        if max(self.concurrency) > self.requests:
+            raise ValueError(f"{self.requests} requests cannot keep {max(self.concurrency)} places busy")
+        return self
+
+
+def load_profiles(file: Path = PROFILES) -> dict[str, Profile]:
+    """By name. Raises `ConfigError` that names the profile and the key."""
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+        return TypeAdapter(dict[str, Profile]).validate_python(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigError(f"{file}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigError(f"{file}: cannot be read: {error}") from None

@@ -1,0 +1,1 @@
+"""What `make bench-core` measures: one module an experiment, each called once a round."""

@@ -1,0 +1,153 @@
+"""How long a cancelled request still holds its place.
+
+The clock starts when the client sends the stop (or cancels its call) and ends when the worker says that it has let
+the request go, which it does between two steps; the pipeline leaves it out of the batch from the next step on.
+The worker is asked over its own socket, one question after the other, because a client that cancelled its call
+hears nothing more. For the stop request the stream's own last response is recorded too: what a client sees.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from headrace.errors import EngineUnavailable
+from headrace.worker import protocol
+from perf.core.plan import NEW_TOKENS, PROMPT_TOKENS, Plan
+from perf.load import (
+    STREAM_MODEL,
+    LoadClient,
+    LoadFailed,
+    Message,
+    closed_loop,
+    engine_question,
+    question,
+    stop,
+)
+from perf.prompts import PromptMaker
+from perf.records import Recorder
+from perf.sides import limit_seconds
+
+NAME = "cancel"
+ANSWERED = "cancel_answered"
+WAYS = ("stop request", "direct call")
+BACKGROUND = (0, 8)
+_VICTIM_TOKENS = 1024
+_LIMIT_SECONDS = 10.0
+_POLL_SECONDS = 0.001
+# Longer than a step of a full batch, so that the stop falls at any moment of one.
+_SPREAD_SECONDS = 0.1
+
+
+class _WorkerWatch:
+    """Asks the worker for its counters over one connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+        self._frames = protocol.FrameReader()
+
+    async def stats(self) -> protocol.WorkerStats:
+        messages: list[protocol.ToWorker] = [protocol.AskStats()]
+        self._writer.write(protocol.encode(messages))
+        while data := await self._reader.read(65536):
+            for frame in self._frames.feed(data):
+                for message in protocol.decode_from_worker(frame):
+                    if isinstance(message, protocol.WorkerStats):
+                        return message
+        raise EngineUnavailable("the engine worker ended during the benchmark")
+
+    async def until_cancelled(self, more_than: int) -> float:
+        """When the worker had counted one more, on `time.perf_counter`."""
+        async with asyncio.timeout(_LIMIT_SECONDS):
+            while (await self.stats()).cancelled <= more_than:  # noqa: ASYNC110, it is in another process
+                await asyncio.sleep(_POLL_SECONDS)
+        return time.perf_counter()
+
+
+@contextlib.asynccontextmanager
+async def _watch(socket_path: Path) -> AsyncIterator[_WorkerWatch]:
+    reader, writer = await asyncio.open_unix_connection(str(socket_path))
+    try:
+        yield _WorkerWatch(reader, writer)
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
+async def measure(
+    record: Recorder, client: LoadClient, engine_socket: Path, prompts: PromptMaker, plan: Plan
+) -> None:
+    """One round: both ways, alone and beside eight other streams."""
+    async with _watch(engine_socket) as watch:
+        for background in BACKGROUND:
+            async with _background(client, prompts, background):
+                for _ in range(plan.cancels):
+                    (prompt,) = prompts.make(1, PROMPT_TOKENS)
+                    request_id = f"cancel-{uuid.uuid4()}"
+                    victim = question(STREAM_MODEL, prompt, _VICTIM_TOKENS, request_id)
+                    freed, answered = await _stop_one(client, watch, victim)
+                    record.add(NAME, WAYS[0], "s", [freed], background=background)
+                    record.add(ANSWERED, WAYS[0], "s", [answered], background=background)
+                    direct = engine_question(prompt, _VICTIM_TOKENS)
+                    record.add(NAME, WAYS[1], "s", [await _hang_up(client, watch, direct)], background=background)
+
+
+async def _stop_one(client: LoadClient, watch: _WorkerWatch, message: Message) -> tuple[float, float]:
+    """Seconds until its place was free, and until its stream said `cancelled`."""
+    cancelled_before = (await watch.stats()).cancelled
+    stream = client.responses(message)
+    await anext(stream)
+    rest = asyncio.create_task(_last_reason(stream))
+    await asyncio.sleep(random.uniform(0, _SPREAD_SECONDS))
+    began = time.perf_counter()
+    stopping = asyncio.create_task(client.infer(stop(message.id)))
+    freed = await watch.until_cancelled(cancelled_before)
+    await stopping
+    reason, answered = await asyncio.wait_for(rest, _LIMIT_SECONDS)
+    if reason != "cancelled":
+        raise LoadFailed(f"a stopped stream ended with {reason!r} instead of 'cancelled'")
+    return freed - began, answered - began
+
+
+async def _last_reason(stream: AsyncIterator[dict[str, bytes]]) -> tuple[str, float]:
+    reason = b""
+    async for outputs in stream:
+        reason = outputs["finish_reason"][4:]
+        if reason:
+            return reason.decode(), time.perf_counter()
+    return reason.decode(), time.perf_counter()
+
+
+async def _hang_up(client: LoadClient, watch: _WorkerWatch, message: Message) -> float:
+    """Seconds from the client's cancel of its call until the place was free."""
+    cancelled_before = (await watch.stats()).cancelled
+    call = client.call(message)
+    await call.read()
+    await asyncio.sleep(random.uniform(0, _SPREAD_SECONDS))
+    began = time.perf_counter()
+    call.cancel()
+    return await watch.until_cancelled(cancelled_before) - began
+
+
+@contextlib.asynccontextmanager
+async def _background(client: LoadClient, prompts: PromptMaker, streams: int) -> AsyncIterator[None]:
+    """Keep that many answers running; at the end wait for the last ones, so that the engine is free again."""
+    enough = asyncio.Event()
+
+    async def keep_busy() -> None:
+        while not enough.is_set():
+            messages = [question(STREAM_MODEL, p, NEW_TOKENS) for p in prompts.make(streams, PROMPT_TOKENS)]
+            await closed_loop(client, messages, streams, limit_seconds(streams, NEW_TOKENS))
+
+    busy = asyncio.create_task(keep_busy()) if streams else None
+    try:
+        yield
+    finally:
+        enough.set()
+        if busy is not None:
+            await busy

@@ -1,0 +1,203 @@
+"""The load generator: an asynchronous gRPC client as light as can be, because it shares the machine's cores.
+
+It speaks Triton's protocol with ready-made messages, and of the responses it reads three tensors.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+import time
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Self, TypeAlias
+
+import grpc
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+from headrace.errors import HeadraceError
+from perf.prompts import Prompt
+
+STREAM_MODEL = "assistant_stream"
+UNARY_MODEL = "assistant"
+ENGINE_MODEL = "tensorrt_llm"
+ENGINE_STREAM_MODEL = "tensorrt_llm_stream"
+
+Message: TypeAlias = Any
+"""`service_pb2.ModelInferRequest`: the generated code has no types."""
+
+
+class LoadFailed(HeadraceError):
+    """A request under load failed, or the load did not end in time: its figures would mean nothing."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One answered request. Times are seconds on `time.perf_counter`."""
+
+    sent: float
+    first: float
+    """When the first text came."""
+    ended: float
+    tokens: int
+    responses: int
+    finish_reason: str
+
+
+@dataclass(frozen=True)
+class Load:
+    """A finished load, in the order in which its requests were sent."""
+
+    samples: tuple[Sample, ...]
+
+    @property
+    def seconds(self) -> float:
+        return max(s.ended for s in self.samples) - min(s.sent for s in self.samples)
+
+    @property
+    def tokens_per_second(self) -> float:
+        return sum(s.tokens for s in self.samples) / self.seconds
+
+    @property
+    def first_token_seconds(self) -> list[float]:
+        return [s.first - s.sent for s in self.samples]
+
+    @property
+    def answer_seconds(self) -> list[float]:
+        return [s.ended - s.sent for s in self.samples]
+
+
+def question(model: str, prompt: Prompt, tokens: int, request_id: str = "") -> Message:
+    """A greedy request for exactly `tokens` tokens."""
+    message = service_pb2.ModelInferRequest(model_name=model, id=request_id)
+    add_text(message, "text_input", prompt.text)
+    add_int32(message, "max_tokens", tokens)
+    add_int32(message, "min_tokens", tokens)
+    return message
+
+
+def engine_question(prompt: Prompt, tokens: int) -> Message:
+    """The same, past the ensemble."""
+    message = service_pb2.ModelInferRequest(model_name=ENGINE_STREAM_MODEL, id=str(uuid.uuid4()))
+    add_int32(message, "input_ids", *prompt.token_ids)
+    add_int32(message, "max_tokens", tokens)
+    add_int32(message, "min_tokens", tokens)
+    return message
+
+
+def stop(request_id: str) -> Message:
+    message = service_pb2.ModelInferRequest(model_name=ENGINE_MODEL, id=request_id)
+    _add(message, "stop", "BOOL", 1, b"\1")
+    return message
+
+
+def add_text(message: Message, name: str, text: str) -> None:
+    data = text.encode()
+    _add(message, name, "BYTES", 1, struct.pack("<I", len(data)) + data)
+
+
+def add_int32(message: Message, name: str, *values: int) -> None:
+    _add(message, name, "INT32", len(values), struct.pack(f"<{len(values)}i", *values))
+
+
+def _add(message: Message, name: str, datatype: str, count: int, data: bytes) -> None:
+    message.inputs.add(name=name, datatype=datatype, shape=[1, count])
+    message.raw_input_contents.append(data)
+
+
+class LoadClient:
+    """One connection to one server. Use as an async context manager."""
+
+    def __init__(self, address: str) -> None:
+        self._channel = grpc.aio.insecure_channel(address)
+        self._triton = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._channel.close()
+
+    async def infer(self, message: Message) -> Sample:
+        sent = time.perf_counter()
+        try:
+            response = await self._triton.ModelInfer(message)
+        except grpc.aio.AioRpcError as error:
+            raise LoadFailed(f"{message.model_name}: {error.code().name}: {error.details()}") from None
+        now = time.perf_counter()
+        outputs = _outputs(response)
+        return Sample(sent, now, now, _int32(outputs.get("completion_tokens")), 1, _text(outputs, "finish_reason"))
+
+    async def stream(self, message: Message) -> Sample:
+        sent = time.perf_counter()
+        first = 0.0
+        responses = 0
+        outputs: dict[str, bytes] = {}
+        async for outputs in self.responses(message):
+            responses += 1
+            if not first and len(outputs["text_output"]) > 4:
+                first = time.perf_counter()
+        ended = time.perf_counter()
+        if not first:
+            raise LoadFailed(f"{message.model_name}: an answer without text")
+        tokens = _int32(outputs["completion_tokens"])
+        return Sample(sent, first, ended, tokens, responses, _text(outputs, "finish_reason"))
+
+    async def responses(self, message: Message) -> AsyncIterator[dict[str, bytes]]:
+        """Raw output tensors by name of one request, on a stream of its own. Leaving it cancels the call."""
+        call = self.call(message)
+        try:
+            async for response in call:
+                if response.error_message:
+                    raise LoadFailed(f"{message.model_name}: {response.error_message}")
+                outputs = _outputs(response.infer_response)
+                if outputs:
+                    yield outputs
+        except grpc.aio.AioRpcError as error:
+            raise LoadFailed(f"{message.model_name}: {error.code().name}: {error.details()}") from None
+        finally:
+            call.cancel()
+
+    def call(self, message: Message) -> Any:
+        """The call itself (`grpc.aio.StreamStreamCall`), for who wants to cancel it."""
+
+        async def messages() -> AsyncIterator[Message]:
+            yield message
+
+        return self._triton.ModelStreamInfer(messages())
+
+
+async def closed_loop(
+    client: LoadClient, messages: Sequence[Message], concurrency: int, limit_seconds: float
+) -> Load:
+    """Send all messages, `concurrency` at a time: the next one as soon as one is answered."""
+    samples: list[Sample] = []
+    waiting = iter(messages)
+
+    async def one_after_another() -> None:
+        for message in waiting:
+            streams = message.model_name == STREAM_MODEL
+            samples.append(await (client.stream(message) if streams else client.infer(message)))
+
+    try:
+        async with asyncio.timeout(limit_seconds), asyncio.TaskGroup() as group:
+            for _ in range(concurrency):
+                group.create_task(one_after_another())
+    except TimeoutError:
+        raise LoadFailed(f"{len(messages)} requests were not answered in {limit_seconds:g} s") from None
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return Load(tuple(sorted(samples, key=lambda sample: sample.sent)))
+
+
+def _outputs(response: service_pb2.ModelInferResponse) -> dict[str, bytes]:
+    return {o.name: raw for o, raw in zip(response.outputs, response.raw_output_contents, strict=True)}
+
+
+def _int32(raw: bytes | None) -> int:
+    return int.from_bytes(raw[:4], "little", signed=True) if raw else 0
+
+
+def _text(outputs: dict[str, bytes], name: str) -> str:
+    return outputs[name][4:].decode() if name in outputs else ""

@@ -1,0 +1,85 @@
+"""Quantiles, and intervals by bootstrap over rounds.
+
+A round is the unit that is drawn again: values within a round share what else the machine did at that time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+RESAMPLES = 2000
+CONFIDENCE = 0.95
+
+Values = Sequence[float]
+Verdict = Literal["pass", "below target", "fail", "inconclusive"]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value and the interval that holds it with 95 % confidence; nan ends when one round tells of none."""
+
+    value: float
+    low: float
+    high: float
+
+
+def quantile(values: Values, share: float) -> float:
+    """The value below which `share` of the values lie, interpolated between neighbours. nan of nothing."""
+    return float(np.quantile(values, share)) if len(values) else math.nan
+
+
+def geometric_mean(ratios: Values) -> float:
+    """The mean for ratios: 2 and 1/2 give 1."""
+    return float(np.exp(np.mean(np.log(ratios)))) if len(ratios) else math.nan
+
+
+def pooled(statistic: Callable[[Values], float]) -> Callable[[Sequence[Values]], float]:
+    """A statistic of values, as one of rounds: all their values together."""
+    return lambda rounds: statistic([value for values in rounds for value in values])
+
+
+def bootstrap(rounds: Sequence[Values], statistic: Callable[[Sequence[Values]], float], seed: int = 1) -> Estimate:
+    """The statistic of all rounds, with the interval of what it is when rounds are drawn with replacement."""
+    value = statistic(rounds)
+    if len(rounds) < 2:
+        return Estimate(value, math.nan, math.nan)
+    draw = np.random.default_rng(seed)
+    chosen = draw.integers(len(rounds), size=(RESAMPLES, len(rounds)))
+    drawn = [statistic([rounds[place] for place in places]) for places in chosen]
+    tail = (1 - CONFIDENCE) / 2
+    return Estimate(value, quantile(drawn, tail), quantile(drawn, 1 - tail))
+
+
+def ratio(above: Values, below: Values) -> Estimate:
+    """The typical ratio of two values taken in the same round, one of each a round."""
+    pairs = [[a / b] for a, b in zip(above, below, strict=True)]
+    return bootstrap(pairs, pooled(geometric_mean))
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What a number must keep to. Between `target` and `limit` it is below target, beyond `limit` it fails."""
+
+    target: float
+    limit: float | None = None
+    """The target itself when None."""
+    at_least: bool = False
+    """True: higher is better. False: `target` is the most it may be."""
+
+    def judge(self, estimate: Estimate) -> Verdict:
+        """By the whole interval: one that reaches over a bound is inconclusive."""
+        sign = 1.0 if self.at_least else -1.0
+        limit = self.target if self.limit is None else self.limit
+        worst, best = sorted((sign * estimate.low, sign * estimate.high))
+        if worst >= sign * self.target:
+            return "pass"
+        if best < sign * limit:
+            return "fail"
+        if best < sign * self.target and worst >= sign * limit:
+            return "below target"
+        return "inconclusive"

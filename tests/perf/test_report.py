@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from headrace.errors import StartupError
+from perf import findings, report
+from perf.records import Machine, Recorder, Run, read_last_run
+
+
+def _machine(run: str) -> Machine:
+    return Machine(
+        run=run,
+        cpu="a processor",
+        cores=2,
+        memory_gb=8.0,
+        load_average=0.25,
+        versions={"python": "3.11.7"},
+        revision="0123456789ab",
+        settings={"engine": {"name": "openvino"}},
+    )
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """Three rounds whose figures are known: the platform makes 95, 94 and 96 of 100 tokens/s at C=8."""
+    file = tmp_path / "core.jsonl"
+    record = Recorder(file, _machine("second"))
+    for number, rate in enumerate((95.0, 94.0, 96.0)):
+        record.start_round(number)
+        record.add("throughput", "bare", "tokens/s", [30.0], concurrency=1)
+        record.add("throughput", "bare", "tokens/s", [100.0], concurrency=8)
+        record.add("throughput", "bare", "tokens/s", [200.0], concurrency=16)
+        record.add("throughput", "platform", "tokens/s", [29.0], concurrency=1)
+        record.add("throughput", "platform", "tokens/s", [rate], concurrency=8)
+        record.add("throughput", "platform", "tokens/s", [160.0], concurrency=16)
+        record.add("first_token", "bare", "s", [0.140, 0.200])
+        record.add("first_token", "platform", "s", [0.145, 0.204])
+        for policy, tokens_per_second in ((1, 1000.0), (8, 4000.0)):
+            record.add("coalescing_rate", "mock", "tokens/s", [tokens_per_second], policy=policy)
+            record.add("coalescing_responses", "mock", "responses/s", [900.0], policy=policy)
+            record.add("coalescing_first_token", "mock", "s", [0.01], policy=policy)
+    return file
+
+
+@pytest.fixture
+def run(results: Path) -> Run:
+    return read_last_run(results)
+
+
+def test_required_numbers_by_hand(run: Run) -> None:
+    found = {finding.title: finding for finding in findings.required(run)}
+    eight = found["platform / bare engine, tokens/s, C=8"]
+    assert eight.estimate.value == pytest.approx((0.95 * 0.94 * 0.96) ** (1 / 3))
+    assert eight.verdict == "pass"
+    assert found["platform / bare engine, tokens/s, C=16"].verdict == "fail"
+    assert found["platform / bare engine, tokens/s, C=16"].estimate.value == pytest.approx(0.8)
+    gain = found["bare: tokens/s of C=8 / one request at a time"]
+    assert gain.estimate.value == pytest.approx(100 / 30)
+
+
+def test_added_time_is_paired_by_prompt(run: Run) -> None:
+    """5 ms and 4 ms were added; the prompts' own times differ by far more."""
+    added = next(f for f in findings.required(run) if f.title.startswith("TTFT added"))
+    assert added.estimate.value == pytest.approx(0.005)
+    assert added.verdict == "pass"
+
+
+def test_what_was_not_measured_is_not_in_the_tables(run: Run) -> None:
+    titles = [finding.title for finding in findings.required(run) + findings.informative(run)]
+    assert not [title for title in titles if "cancel" in title or "cache" in title or "memory" in title]
+
+
+def test_failed_numbers_are_named(run: Run) -> None:
+    assert [f.title for f in report.failed(run)] == ["platform / bare engine, tokens/s, C=16"]
+
+
+def test_the_page_shows_required_beside_measured(run: Run) -> None:
+    page = report.page(run, ["benchmarks/throughput.svg"])
+    row = next(line for line in page.splitlines() if line.startswith("| platform / bare engine, tokens/s, C=16"))
+    assert [cell.strip() for cell in row.strip("|").split("|")] == [
+        "platform / bare engine, tokens/s, C=16",
+        "≥ 0.920 (fail < 0.850)",
+        "0.800",
+        "0.800 to 0.800",
+        "fail",
+    ]
+    assert "0123456789ab" in page
+    assert "](benchmarks/throughput.svg)" in page
+
+
+def test_charts_are_drawn_to_scale(run: Run) -> None:
+    drawn = report.charts(run)
+    (name,) = [name for name in drawn if name.startswith("coalescing-with-a-mock")]
+    svg = ET.fromstring(drawn[name])
+    bars = [r for r in svg.iter("{http://www.w3.org/2000/svg}rect") if r.find("{*}title") is not None]
+    heights = [float(bar.attrib["height"]) for bar in bars]
+    assert heights[1] == pytest.approx(4 * heights[0], rel=0.01)
+
+
+def test_only_the_last_run_counts(results: Path) -> None:
+    earlier = results.read_bytes().replace(b'"second"', b'"first"')
+    results.write_bytes(earlier + results.read_bytes())
+    assert read_last_run(results).machine.run == "second"
+    assert list(read_last_run(results).rounds("throughput", "platform", concurrency=8)) == [0, 1, 2]
+
+
+def test_an_interrupted_run_leaves_what_it_has(results: Path) -> None:
+    record = Recorder(results, _machine("third"))
+    record.add("throughput", "platform", "tokens/s", [50.0], concurrency=8)
+    run = read_last_run(results)
+    assert run.rounds("throughput", "platform", concurrency=8) == {0: [50.0]}
+    assert findings.required(run) == []
+
+
+@pytest.mark.parametrize("content", ["", "{}\n", "no json\n"])
+def test_no_results_are_one_clear_line(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "core.jsonl"
+    file.write_text(content, encoding="utf-8")
+    with pytest.raises(StartupError, match="make bench-core"):
+        read_last_run(file)
