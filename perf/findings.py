@@ -71,6 +71,9 @@ def informative(run: Run) -> list[Finding]:
         rounds = run.rounds(path.NAME, "assistant", concurrency=concurrency)
         found.append(_of(f"`assistant` with a mock engine, C={concurrency}, p50", "s", rounds, _median))
         found.append(_of(f"`assistant` with a mock engine, C={concurrency}, p95", "s", rounds, _p95))
+    rounds = run.rounds(path.FIRST, "assistant_stream")
+    found.append(_of("TTFT of `assistant_stream` with a mock engine, C=1, p50", "s", rounds, _median))
+    found.append(_of("TTFT of `assistant_stream` with a mock engine, C=1, p95", "s", rounds, _p95))
     found += [
         _of(f"CPU of the {side} while another side ran, largest share of a core", "share", rounds, max)
         for side in ("platform", "bare", "engine class")

@@ -1,17 +1,19 @@
-"""The path without a model: unary `assistant` with a mock engine that answers at once."""
+"""The path without a model: both doors with a mock engine that answers at once."""
 
 from __future__ import annotations
 
 from perf.core.plan import PROMPT_TOKENS, Plan
-from perf.load import UNARY_MODEL, LoadClient, closed_loop, question
+from perf.load import STREAM_MODEL, UNARY_MODEL, LoadClient, closed_loop, question
 from perf.prompts import PromptMaker
 from perf.records import Recorder
 from perf.sides import limit_seconds
 from perf.stack import Stack
 
 NAME = "path"
+FIRST = "path_first_token"
 CONCURRENCIES = (1, 8)
 _TOKENS = 1
+_STREAM_TOKENS = 4
 
 
 async def measure(record: Recorder, stack: Stack, prompts: PromptMaker, plan: Plan) -> None:
@@ -24,3 +26,7 @@ async def measure(record: Recorder, stack: Stack, prompts: PromptMaker, plan: Pl
             record.add(NAME, UNARY_MODEL, "s", load.answer_seconds, concurrency=concurrency)
             rate = len(load.samples) / load.seconds
             record.add("path_rate", UNARY_MODEL, "requests/s", [rate], concurrency=concurrency)
+        chosen = prompts.make(plan.mock_requests, PROMPT_TOKENS)
+        messages = [question(STREAM_MODEL, prompt, _STREAM_TOKENS) for prompt in chosen]
+        load = await closed_loop(client, messages, 1, limit_seconds(len(chosen), _STREAM_TOKENS))
+        record.add(FIRST, STREAM_MODEL, "s", load.first_token_seconds)

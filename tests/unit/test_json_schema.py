@@ -153,6 +153,15 @@ def test_a_harmful_schema_is_refused(schema: str) -> None:
     assert caught.value.field == "response_format"
 
 
+def test_notes_do_not_reach_the_compiler() -> None:
+    """It never came back from a `default` of 400 digits."""
+    schema = '{"type": "object", "properties": {"title": {"type": "null", "default": 1%s}}}' % ("0" * 400)
+    assert json.loads(check_schema(schema, MAX_BYTES)) == {
+        "type": "object",
+        "properties": {"title": {"type": "null"}},
+    }
+
+
 @pytest.mark.parametrize("name", ["é0", "ÿf", "a\\b", "\x7f0"])
 def test_a_name_that_the_compiler_would_change_is_refused(name: str) -> None:
     """Measured: where the schema says "é0", it answers with the one character U+0E90."""
