@@ -142,8 +142,9 @@ class Client:
         async def requests() -> AsyncIterator[dict[str, Any]]:
             yield request
 
-        # With this header the stream ends with the error's own code, instead of a message without one.
-        call = self._triton.stream_infer(requests(), headers={"triton_grpc_error": "true"})
+        # Never with the header `triton_grpc_error`, which would give errors their codes: a request that fails with
+        # it can crash Triton 2.51.
+        call = self._triton.stream_infer(requests())
         try:
             async for result, error in call:
                 if error is not None:
@@ -172,6 +173,9 @@ class Client:
                 return InvalidRequest(field, problem)
             case "CANCELLED":
                 return RequestCancelled(message)
+            case "":
+                # An error on a stream comes without its code; the message says enough.
+                return HeadraceError(message)
         return EngineFailed(message)
 
 

@@ -22,7 +22,7 @@ from perf.load import LoadClient
 from perf.prompts import PromptMaker
 from perf.records import Recorder
 from perf.sides import Platform, bare_engine
-from perf.stack import config_file, running
+from perf.stack import config_file, end_on_sigterm, running
 
 _PARTS = ("engine", "policies", "path")
 console = Console(highlight=False)
@@ -80,6 +80,7 @@ def _tell(what: str) -> None:
 
 
 def main() -> int:
+    end_on_sigterm()
     parser = argparse.ArgumentParser(prog="perf.bench_core", description=__doc__)
     parser.add_argument("--rounds", type=int, help="interleaved rounds; intervals need at least 2")
     parser.add_argument("--quick", action="store_true", help="a few minutes: to see that it works")

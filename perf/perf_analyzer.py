@@ -26,7 +26,7 @@ from perf import records
 from perf.analyzer_export import AnalyzerFailed, Summary, summarise
 from perf.analyzer_profile import PROFILES, Profile, load_profiles
 from perf.prompts import PromptMaker
-from perf.stack import running
+from perf.stack import end_on_sigterm, running
 
 RESULTS = records.RESULTS.parent / "perf_analyzer"
 # A run ends by its count of requests; this only cuts what hangs.
@@ -162,6 +162,7 @@ def measure(chosen: dict[str, Profile], use_running: bool, results: Path) -> int
 
 
 def main() -> int:
+    end_on_sigterm()
     parser = argparse.ArgumentParser(prog="perf", description=__doc__)
     parser.add_argument("--profile", action="append", help="a name in the profiles; may be given again")
     parser.add_argument("--profiles", type=Path, default=PROFILES, help="the file with the profiles")

@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -77,6 +78,11 @@ def config_file(config: Config) -> Iterator[Path]:
         file = Path(folder) / "headrace.yaml"
         file.write_text(yaml.safe_dump(config.model_dump(mode="json")), encoding="utf-8")
         yield file
+
+
+def end_on_sigterm() -> None:
+    """Have SIGTERM unwind this program as Ctrl-C does: a stack that it started must not outlive it."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 
 def environment(file: Path) -> dict[str, str]:

@@ -25,6 +25,8 @@ MAX_INTEGER = 2**53
 
 _TYPES = frozenset({"object", "array", "string", "integer", "number", "boolean", "null"})
 _NOTES = frozenset({"title", "description", "$schema", "default", "examples"})
+_MISREAD = re.compile(r"[\x80-\xff](?=[0-9A-Fa-f])")
+"""The compiler reads these two characters as one: `é0` becomes U+0E90."""
 _NAME = re.compile(r"[A-Za-z0-9_.$@ -]{1,64}")
 _COUNTS = frozenset({"minItems", "maxItems", "minLength", "maxLength"})
 _KEYWORDS = _NOTES | _COUNTS | {
@@ -138,6 +140,9 @@ def _check_scalar(value: Any, place: str) -> None:
         raise InvalidRequest(FIELD, f"{place}: expected a string, number, boolean or null")
     if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
         raise InvalidRequest(FIELD, f"{place}: half a surrogate pair is no character")
+    if isinstance(value, str) and (misread := _MISREAD.search(value)):
+        character = misread[0]
+        raise InvalidRequest(FIELD, f"{place}: {character!r} before a hexadecimal digit is not supported")
     too_large = isinstance(value, int) and abs(value) > MAX_INTEGER
     if too_large or (isinstance(value, float) and not math.isfinite(value)):
         raise InvalidRequest(FIELD, f"{place}: the number is too large; at most 2^53, or a finite double")

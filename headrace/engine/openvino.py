@@ -145,7 +145,7 @@ class OpenVinoEngine:
             config.top_p = sampling.top_p
             if sampling.top_k:
                 config.top_k = sampling.top_k
-            config.rng_seed = secrets.randbits(63) if sampling.seed is None else sampling.seed
+            config.rng_seed = secrets.randbits(32) if sampling.seed is None else _fold(sampling.seed)
         if sampling.json_schema is not None:
             config.structured_output_config = self._genai.StructuredOutputConfig(json_schema=sampling.json_schema)
         if self._config.prompt_lookup_tokens:
@@ -225,6 +225,11 @@ class OpenVinoEngine:
             run.stream.put(failure)
         self._waiting.clear()
         self._running.clear()
+
+
+def _fold(seed: int) -> int:
+    """64 bits to the 32 that OpenVINO looks at, so that seeds that differ only above them still differ."""
+    return (seed ^ seed >> 32) & 0xFFFF_FFFF
 
 
 def _row(token_ids: tuple[int, ...]) -> Any:

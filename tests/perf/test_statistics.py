@@ -78,6 +78,13 @@ def test_an_interval_holds_the_truth_about_as_often_as_it_says() -> None:
     assert 85 <= held <= 100
 
 
+def test_more_rounds_make_a_narrower_interval() -> None:
+    """About twice 1.96 standard errors wide: 0.78 for 25 rounds with a deviation of one."""
+    rounds = [[value] for value in np.random.default_rng(3).normal(5, 1, size=25)]
+    found = bootstrap(rounds, pooled(lambda values: sum(values) / len(values)))
+    assert 0.5 < found.high - found.low < 1.1
+
+
 def test_rounds_are_drawn_not_values() -> None:
     """Many values of two rounds that disagree tell no more than the two rounds."""
     found = bootstrap([[1.0] * 500, [3.0] * 500], pooled(lambda values: sum(values) / len(values)))

@@ -68,7 +68,7 @@ async def test_a_killed_worker(stack: LiveStack) -> None:
         # The poll is one second; the rest is this machine's.
         assert await stack.until_ready(400, 5) < 2
         await load.ended()
-        assert [type(error) for error in load.errors] == [Unavailable] * STREAMS
+        assert len(load.errors) == STREAMS
         assert {str(error) for error in load.errors} == {
             "the engine worker ended during this request; send it again"
         }

@@ -177,6 +177,8 @@ def nested(depth: int) -> dict[str, Any]:
         ({"enum": []}, r"\$\.enum"),
         ({"enum": [{}]}, r"\$\.enum"),
         ({"const": []}, r"\$\.const"),
+        ({"const": "a\u00e9b"}, "before a hexadecimal digit"),
+        ({"enum": ["fine", "\u00ff0"]}, r"\$\.enum\[1\]"),
         ({"anyOf": []}, r"\$\.anyOf"),
         ({"type": "string", "minLength": 5, "maxLength": 1}, "minLength is above maxLength"),
         ({"type": "string", "maxLength": 10**9}, r"\$\.maxLength"),
