@@ -6,6 +6,7 @@ ensemble, so the stop travels as a request of its own to the engine's model, wit
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -119,6 +120,8 @@ class Client:
                 chunk = _chunk(result)
                 ended = chunk.finish_reason is not None
                 yield chunk
+            if _cancelled():
+                raise asyncio.CancelledError
             ended = True
         except HeadraceError:
             ended = True
@@ -177,6 +180,12 @@ class Client:
                 # An error on a stream comes without its code; the message says enough.
                 return HeadraceError(message)
         return EngineFailed(message)
+
+
+def _cancelled() -> bool:
+    """Whether the caller was told to end: gRPC may then end a stream in silence, as if it were complete."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _without_ensemble(message: str) -> str:

@@ -6,6 +6,7 @@ import argparse
 import math
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -36,7 +37,10 @@ _METHOD = f"""\
 - TTFT added: the platform's time minus the bare engine's, by prompt. What the engine's own times vary is in
   it; the same difference between the engine class and the bare engine shows how much that is.
 - A cancel ends when the worker says that it has let the request go, asked over its own socket: a client that
-  hung up hears nothing. The pipeline leaves the request out from its next step on.
+  hung up hears nothing. It answers between two steps, so that can be a step late. After a stop request the
+  stream's last response counts when it comes earlier. The pipeline leaves the request out from its next step on.
+- The eight streams beside a cancelled request are a closed loop of the same prompts: a cancel that meets a
+  prompt's prefill waits for a step of up to `max_batch_tokens` tokens.
 - Memory is the sum of the proportional set sizes of the supervisor and all processes below it.
 - Intervals: 95 %, bootstrap over rounds. *pass*: all of the interval is on the good side of the bound; *fail*:
   all of it is beyond the limit; *below target*: between the two; *inconclusive*: it reaches over a bound.
@@ -49,11 +53,11 @@ def failed(run: Run) -> list[Finding]:
 
 def show(run: Run, console: Console) -> None:
     """Tables on the terminal."""
-    for title, rows in _tables(run):
-        table = Table(title=title, title_justify="left")
-        for number, name in enumerate(rows[0]):
+    for shown in _tables(run):
+        table = Table(title=shown.title, title_justify="left")
+        for number, name in enumerate(shown.rows[0]):
             table.add_column(name, justify="left" if number == 0 else "right")
-        for row in rows[1:]:
+        for row in shown.rows[1:]:
             table.add_row(*(_coloured(cell) for cell in row))
         console.print(table)
 
@@ -77,9 +81,9 @@ def page(run: Run, charts: Sequence[str]) -> str:
         "",
         _METHOD,
     ]
-    for title, rows in _tables(run):
-        parts += [f"## {title}", "", *_markdown(rows), ""]
-        parts += [f"![{title}]({chart})\n" for chart in charts if chart.endswith(f"{_slug(title)}.svg")]
+    for table in _tables(run):
+        parts += [f"## {table.title}", "", *_markdown(table.rows), ""]
+        parts += [f"![{table.title}]({chart})\n" for chart in charts if Path(chart).name == table.chart]
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -90,29 +94,40 @@ def charts(run: Run) -> dict[str, str]:
     if rates:
         groups = [f"C={c}" for c in CONCURRENCIES]
         series = {side: [found[c] for c in CONCURRENCIES] for side, found in rates.items()}
-        drawn[f"{_slug(_RATES)}.svg"] = bar_chart("Throughput of a closed loop", "tokens/s", groups, series)
+        drawn[_RATES_CHART] = bar_chart("Throughput of a closed loop", "tokens/s", groups, series)
     for engine, meaning in _ENGINES.items():
         if found := findings.policies(run, engine):
             groups = [str(entry.most_tokens) for entry in found]
             name = f"Tokens per second by tokens in a response, at most: {meaning}"
-            drawn[f"{_slug(_policy_title(engine))}.svg"] = bar_chart(
+            drawn[_policy_chart(engine)] = bar_chart(
                 name, "tokens/s", groups, {"tokens/s": [entry.rate for entry in found]}
             )
     return drawn
 
 
 _Rows = list[list[str]]
-_RATES = "Throughput"
+_RATES_CHART = "throughput.svg"
 
 
-def _tables(run: Run) -> list[tuple[str, _Rows]]:
+@dataclass(frozen=True)
+class _Table:
+    title: str
+    rows: _Rows
+    """The first one is the head."""
+    chart: str | None = None
+    """The name of the file that shows the same."""
+
+
+def _tables(run: Run) -> list[_Table]:
     tables = [
-        ("Required numbers", _required(findings.required(run))),
-        (_RATES, _throughput(findings.rates(run))),
-        ("To read them by", _informative(findings.informative(run))),
-        *((_policy_title(engine), _policies(findings.policies(run, engine))) for engine in _ENGINES),
+        _Table("Required numbers", _required(findings.required(run))),
+        _Table("Throughput", _throughput(findings.rates(run)), _RATES_CHART),
+        _Table("To read them by", _informative(findings.informative(run))),
     ]
-    return [(title, rows) for title, rows in tables if len(rows) > 1]
+    for engine in _ENGINES:
+        rows = _policies(findings.policies(run, engine))
+        tables.append(_Table(_policy_title(engine), rows, _policy_chart(engine)))
+    return [table for table in tables if len(table.rows) > 1]
 
 
 def _required(found: list[Finding]) -> _Rows:
@@ -146,6 +161,10 @@ def _policies(found: list[PolicyFinding]) -> _Rows:
         responses, first = _number(entry.responses.value, "tokens/s"), _number(entry.first_token.value, "s")
         rows.append([str(entry.most_tokens), rate, interval, responses, first])
     return rows
+
+
+def _policy_chart(engine: str) -> str:
+    return f"coalescing-{engine}.svg"
 
 
 def _policy_title(engine: str) -> str:
@@ -188,10 +207,6 @@ def _markdown(rows: _Rows) -> list[str]:
     head, *body = rows
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *body]
     return [f"| {' | '.join(cells)} |" for cells in lines]
-
-
-def _slug(title: str) -> str:
-    return "-".join("".join(c if c.isalnum() else " " for c in title.lower()).split())
 
 
 def main() -> int:

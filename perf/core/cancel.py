@@ -3,7 +3,8 @@
 The clock starts when the client sends the stop (or cancels its call) and ends when the worker says that it has let
 the request go, which it does between two steps; the pipeline leaves it out of the batch from the next step on.
 The worker is asked over its own socket, one question after the other, because a client that cancelled its call
-hears nothing more. For the stop request the stream's own last response is recorded too: what a client sees.
+hears nothing more. It answers between two steps too, so this can tell a step late, never early. For the stop
+request the stream's last response tells it as well: the earlier of the two counts.
 """
 
 from __future__ import annotations
@@ -111,7 +112,9 @@ async def _stop_one(client: LoadClient, watch: _WorkerWatch, message: Message) -
     reason, answered = await asyncio.wait_for(rest, _LIMIT_SECONDS)
     if reason != "cancelled":
         raise LoadFailed(f"a stopped stream ended with {reason!r} instead of 'cancelled'")
-    return freed - began, answered - began
+    # The worker's own answer can come a step late, because it is given between two steps; whoever was told
+    # `cancelled` knows it too.
+    return min(freed, answered) - began, answered - began
 
 
 async def _last_reason(stream: AsyncIterator[dict[str, bytes]]) -> tuple[str, float]:
