@@ -47,10 +47,6 @@ class Tokenizer:
         """Control tokens such as `<|im_start|>`, longest first."""
         return tuple(sorted(self._special, key=len, reverse=True))
 
-    @property
-    def vocabulary_size(self) -> int:
-        return self._tokenizer.get_vocab_size(with_added_tokens=True)
-
     def encode(self, text: str) -> list[int]:
         """Ids of a text in which control tokens count as such."""
         return self._tokenizer.encode(text, add_special_tokens=False).ids
