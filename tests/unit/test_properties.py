@@ -44,7 +44,7 @@ def text_of(token_ids: list[int]) -> str:
 
 def test_every_token_of_the_vocabulary_is_what_the_library_says() -> None:
     library = tokenizers.Tokenizer.from_file(str(paths.default_model() / "tokenizer.json"))
-    for token_id in range(tokenizer().vocabulary_size):
+    for token_id in range(library.get_vocab_size()):
         text = tokenizer().token_bytes(token_id).decode("utf-8", "replace")
         # Of a token that is no whole character, the library may make another number of replacements.
         if "\ufffd" not in text:
