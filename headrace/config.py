@@ -7,17 +7,19 @@ listen to the plain names of the contract (`TRITON_HTTP_PORT`, `TRITON_GRPC_PORT
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from headrace import paths
+from headrace import paths, yaml_file
 from headrace.errors import ConfigError
+from headrace.yaml_file import Document, Location
 
 CONFIG_FILE_ENV = "HEADRACE_CONFIG"
+ENV_PREFIX = "HEADRACE_"
 PORT_ENVS = {
     "http_port": "TRITON_HTTP_PORT",
     "grpc_port": "TRITON_GRPC_PORT",
@@ -140,7 +142,7 @@ class Config(BaseSettings):
     """The whole of `headrace.yaml`."""
 
     model_config = SettingsConfigDict(
-        extra="forbid", frozen=True, env_prefix="HEADRACE_", env_nested_delimiter="__"
+        extra="forbid", frozen=True, env_prefix=ENV_PREFIX, env_nested_delimiter="__"
     )
 
     profile: Literal["cpu", "h100"] = "cpu"
@@ -169,25 +171,33 @@ def load(path: Path | None = None) -> Config:
     """
     named = path or (Path(os.environ[CONFIG_FILE_ENV]) if os.environ.get(CONFIG_FILE_ENV) else None)
     file = named or paths.PROJECT / "headrace.yaml"
-    values = _read(file, must_exist=named is not None)
+    document = _read(file, must_exist=named is not None)
+    values = dict(document.values)
     server = values.setdefault("server", {}) if isinstance(values.get("server", {}), dict) else {}
     server.update({field: os.environ[env] for field, env in PORT_ENVS.items() if os.environ.get(env)})
     try:
         return Config(**values)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
-        raise ConfigError(f"{file}: {problems}") from None
+        raise replace(document, places=document.places | _overrides()).errors(error) from None
 
 
-def _read(file: Path, must_exist: bool) -> dict[str, Any]:
+def _overrides() -> dict[Location, str]:
+    """What the environment says instead of the file, so that an error does not blame the file."""
+    found: dict[Location, str] = {}
+    for name in os.environ:
+        if name.startswith(ENV_PREFIX):
+            found[tuple(name.removeprefix(ENV_PREFIX).lower().split("__"))] = f"${name}"
+    return found | {("server", field): f"${name}" for field, name in PORT_ENVS.items() if os.environ.get(name)}
+
+
+def _read(file: Path, must_exist: bool) -> Document:
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        document = yaml_file.read(file)
     except FileNotFoundError:
         if must_exist:
             raise ConfigError(f"{file}: no such file; give a headrace.yaml that exists") from None
-        return {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{file}: cannot be read as YAML: {' '.join(str(error).split())}") from None
+        return Document(file, {}, {})
+    values = {} if document.values is None else document.values
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         raise ConfigError(f"{file}: expected a mapping of sections, got {type(values).__name__}")
-    return values
+    return replace(document, values=values)

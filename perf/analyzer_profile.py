@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from headrace.errors import ConfigError
+from headrace import yaml_file
 
 PROFILES = Path(__file__).resolve().parent / "profiles" / "perf_analyzer.yaml"
 
@@ -41,11 +40,4 @@ class Profile(BaseModel):
 
 def load_profiles(file: Path = PROFILES) -> dict[str, Profile]:
     """By name. Raises `ConfigError` that names the profile and the key."""
-    try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
-        return TypeAdapter(dict[str, Profile]).validate_python(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise ConfigError(f"{file}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigError(f"{file}: cannot be read: {error}") from None
+    return yaml_file.read_as(file, dict[str, Profile])

@@ -59,7 +59,8 @@ def running(config: Config) -> Iterator[Stack]:
 
     Raises `StartupError` with the line that `headrace up` printed.
     """
-    config = config.model_copy(update={"server": config.server.model_copy(update=_free_ports())})
+    ports = dict(zip(PORT_ENVS, free_ports(len(PORT_ENVS)), strict=True))
+    config = config.model_copy(update={"server": config.server.model_copy(update=ports)})
     with config_file(config) as file:
         began = time.perf_counter()
         _headrace("up", file, _START_SECONDS)
@@ -109,10 +110,9 @@ def _headrace(command: str, file: Path, seconds: float) -> None:
         raise StartupError(lines[-1].removeprefix("error: ") if lines else f"headrace {command} failed")
 
 
-def _free_ports() -> dict[str, int]:
+def free_ports(count: int) -> list[int]:
     """Below those that the kernel gives to outgoing connections, and held together until all are found."""
-    names = iter(("http_port", "grpc_port", "metrics_port"))
-    ports: dict[str, int] = {}
+    ports: list[int] = []
     with contextlib.ExitStack() as held:
         for port in random.sample(range(20_000, 30_000), k=1000):
             listener = held.enter_context(socket.socket())
@@ -120,7 +120,7 @@ def _free_ports() -> dict[str, int]:
                 listener.bind(("127.0.0.1", port))
             except OSError:
                 continue
-            ports[next(names)] = port
-            if len(ports) == 3:
+            ports.append(port)
+            if len(ports) == count:
                 return ports
-    raise StartupError("no three free ports between 20000 and 30000 on 127.0.0.1")
+    raise StartupError(f"no {count} free ports between 20000 and 30000 on 127.0.0.1")

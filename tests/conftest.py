@@ -2,44 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
 from tests.stack import Stack
 
 # f32: a greedy answer must not depend on what else is in the batch, or on what the prefix cache holds.
-OPENVINO = {"engine": {"name": "openvino", "openvino": {"precision": "f32"}}}
+OPENVINO = {"HEADRACE_ENGINE__NAME": "openvino", "HEADRACE_ENGINE__OPENVINO__PRECISION": "f32"}
 
 # Slow enough to be caught at work: 4000 tokens take 8 s. Small limits and a small cache, so that tests reach them.
 MOCK_RUNNING, MOCK_WAITING = 16, 56
 MOCK = {
-    "engine": {
-        "name": "mock",
-        "max_running": MOCK_RUNNING,
-        "max_waiting": MOCK_WAITING,
-        "mock": {"step_ms": 2.0, "tokens_per_step": 1},
-    },
-    "limits": {"max_output_tokens": 4000},
-    "server": {"response_cache_mb": 1},
+    "HEADRACE_ENGINE__NAME": "mock",
+    "HEADRACE_ENGINE__MAX_RUNNING": str(MOCK_RUNNING),
+    "HEADRACE_ENGINE__MAX_WAITING": str(MOCK_WAITING),
+    "HEADRACE_ENGINE__MOCK__STEP_MS": "2",
+    "HEADRACE_ENGINE__MOCK__TOKENS_PER_STEP": "1",
+    "HEADRACE_LIMITS__MAX_OUTPUT_TOKENS": "4000",
+    "HEADRACE_SERVER__RESPONSE_CACHE_MB": "1",
 }
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack() -> Iterator[Stack]:
     """The real model."""
-    yield from _running("openvino", OPENVINO, tmp_path_factory.mktemp("stack"))
+    yield from _running(OPENVINO)
 
 
 @pytest.fixture(scope="session")
-def mock_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def mock_stack() -> Iterator[Stack]:
     """The engine without a model, behind the same Triton: fast, and its answers are known beforehand."""
-    yield from _running("mock", MOCK, tmp_path_factory.mktemp("mock-stack"))
+    yield from _running(MOCK)
 
 
-def _running(name: str, settings: Mapping[str, object], folder: Path) -> Iterator[Stack]:
-    stack = Stack(name, settings, folder)
+def _running(settings: dict[str, str]) -> Iterator[Stack]:
+    stack = Stack(**settings)
     stack.up()
     yield stack
     stack.down()

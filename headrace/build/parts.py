@@ -9,10 +9,9 @@ import zipfile
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from headrace import paths
+from headrace import paths, yaml_file
 from headrace.build import manifest
 from headrace.build.atomic import replaced_folder, sha256_of
 from headrace.build.progress import Progress
@@ -70,15 +69,8 @@ class Part(BaseModel):
 
 
 def pinned() -> dict[str, Part]:
-    """All parts of `PINS` by name. Raises `StartupError` that names the entry that is wrong."""
-    try:
-        content = yaml.safe_load(PINS.read_text(encoding="utf-8"))
-        entries = TypeAdapter(dict[str, Part]).validate_python(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise StartupError(f"{PINS}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    except (OSError, yaml.YAMLError) as error:
-        raise StartupError(f"{PINS}: cannot be read: {error}") from None
+    """All parts of `PINS` by name. Raises `ConfigError` that names the entry that is wrong."""
+    entries = yaml_file.read_as(PINS, dict[str, Part])
     return {name: part.model_copy(update={"name": name}) for name, part in entries.items()}
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from headrace import paths
+from headrace import paths, yaml_file
 from headrace.build.parts import Sha256
 from headrace.errors import StartupError
 
@@ -44,15 +43,8 @@ class Recipe(Section):
 
 
 def recipe(name: str) -> Recipe:
-    """The recipe of one model. Raises `StartupError` that names the entry that is wrong."""
-    try:
-        content = yaml.safe_load(RECIPES.read_text(encoding="utf-8"))
-        recipes = TypeAdapter(dict[str, Recipe]).validate_python(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise StartupError(f"{RECIPES}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    except (OSError, yaml.YAMLError) as error:
-        raise StartupError(f"{RECIPES}: cannot be read: {error}") from None
+    """The recipe of one model. Raises `StartupError` that names what is wrong."""
+    recipes = yaml_file.read_as(RECIPES, dict[str, Recipe])
     if name not in recipes:
         raise StartupError(f"{RECIPES}: no recipe for {name}; it has {', '.join(sorted(recipes))}")
     return recipes[name].model_copy(update={"name": name})

@@ -136,7 +136,7 @@ def test_a_part_whose_layout_changed_is_not_ready(home: Path, pin: Pin, entry: E
     ],
 )
 def test_a_wrong_entry_is_named(pin: Pin, entry: Entry, changes: Entry, named: str) -> None:
-    with pytest.raises(StartupError, match=rf"parts\.yaml: {named}: "):
+    with pytest.raises(StartupError, match=rf"parts\.yaml:\d+: {named}: "):
         pin(entry, **changes)
 
 

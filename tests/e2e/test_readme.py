@@ -15,7 +15,8 @@ import pytest
 
 from headrace import paths
 from headrace.config import PORT_ENVS
-from tests.stack import Stack, free_ports
+from perf.stack import free_ports
+from tests.stack import Stack
 
 README = (paths.PROJECT / "README.md").read_text(encoding="utf-8")
 START_SECONDS = 120
@@ -34,11 +35,6 @@ def ports_of(stack: Stack, text: str) -> str:
     for default, port in ((8000, stack.http_port), (8001, stack.grpc_port), (8002, stack.metrics_port)):
         text = text.replace(f"127.0.0.1:{default}", f"127.0.0.1:{port}")
     return text
-
-
-def environment(stack: Stack) -> dict[str, str]:
-    ports = {"http_port": stack.http_port, "grpc_port": stack.grpc_port, "metrics_port": stack.metrics_port}
-    return os.environ | {PORT_ENVS[name]: str(port) for name, port in ports.items()}
 
 
 def shell(command: str, env: dict[str, str] | None = None) -> str:
@@ -85,8 +81,8 @@ def test_the_tritonclient_example_prints_an_answer(stack: Stack) -> None:
 
 
 def test_status_and_ask_by_make(stack: Stack) -> None:
-    assert shell("make status", environment(stack)).startswith("ready")
-    asked = shell('make ask Q="What is the capital of France?"', environment(stack))
+    assert shell("make status", stack.environment).startswith("ready")
+    asked = shell('make ask Q="What is the capital of France?"', stack.environment)
     assert asked.strip().endswith(ANSWER)
 
 

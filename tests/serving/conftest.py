@@ -5,18 +5,18 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.serving.live_stack import LiveStack
+from tests.serving.drill_stack import DrillStack
 
-MakeStack = Callable[..., LiveStack]
+MakeStack = Callable[..., DrillStack]
 
 
 @pytest.fixture(scope="module")
 def new_stack() -> Iterator[MakeStack]:
     """Stacks not yet started; taken down, and checked for leftovers, when the module's tests are done."""
-    stacks: list[LiveStack] = []
+    stacks: list[DrillStack] = []
 
-    def make(**settings: str) -> LiveStack:
-        stacks.append(LiveStack(**settings))
+    def make(**settings: str) -> DrillStack:
+        stacks.append(DrillStack(**settings))
         return stacks[-1]
 
     yield make
@@ -32,7 +32,7 @@ def new_stack() -> Iterator[MakeStack]:
 def make_stack(new_stack: MakeStack) -> MakeStack:
     """Stacks that have answered."""
 
-    def make(**settings: str) -> LiveStack:
+    def make(**settings: str) -> DrillStack:
         stack = new_stack(**settings)
         stack.up()
         return stack

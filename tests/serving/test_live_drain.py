@@ -12,7 +12,7 @@ import pytest
 from headrace.client import Chunk, Client, Question
 from headrace.errors import Unavailable
 from tests.serving.conftest import MakeStack
-from tests.serving.live_stack import LiveStack, long_question
+from tests.serving.drill_stack import DrillStack, long_question
 
 TOKENS = 150
 
@@ -29,7 +29,7 @@ async def rest(stream: AsyncIterator[Chunk]) -> Chunk:
     return [chunk async for chunk in stream][-1]
 
 
-async def gone(stack: LiveStack) -> None:
+async def gone(stack: DrillStack) -> None:
     async with asyncio.timeout(30):
         while stack.folder.locked():  # noqa: ASYNC110 another process has no event
             await asyncio.sleep(0.02)

@@ -12,14 +12,14 @@ from headrace import paths
 from headrace.client import Client, Question
 from headrace.errors import Unavailable
 from tests.serving.conftest import MakeStack
-from tests.serving.live_stack import LiveStack, long_question
+from tests.serving.drill_stack import DrillStack, long_question
 
 STEPS = sorted(folder.name for folder in (paths.PROJECT / "model_repository").iterdir() if folder.is_dir())
 STREAMS = 4
 
 
 @pytest.fixture(scope="module")
-def stack(make_stack: MakeStack) -> LiveStack:
+def stack(make_stack: MakeStack) -> DrillStack:
     # A first token that is slow makes the worker's warm-up, and so its absence, longer than Triton's poll.
     return make_stack(
         HEADRACE_ENGINE__MOCK__FIRST_TOKEN_MS="1500",
@@ -59,7 +59,7 @@ class Load:
             await asyncio.gather(*self._tasks)
 
 
-async def test_a_killed_worker(stack: LiveStack) -> None:
+async def test_a_killed_worker(stack: DrillStack) -> None:
     before = stack.status().parts
     async with Client(stack.address) as client:
         load = Load(client)
@@ -85,7 +85,7 @@ async def test_a_killed_worker(stack: LiveStack) -> None:
     assert after["tritonserver"].pid == before["tritonserver"].pid
 
 
-async def kill_and_recover(stack: LiveStack, pid: int) -> None:
+async def kill_and_recover(stack: DrillStack, pid: int) -> None:
     before = stack.status().parts
     async with Client(stack.address) as client:
         load = Load(client)
@@ -105,16 +105,16 @@ async def kill_and_recover(stack: LiveStack, pid: int) -> None:
 
 
 @pytest.mark.parametrize("step", STEPS)
-async def test_a_killed_step(stack: LiveStack, step: str) -> None:
+async def test_a_killed_step(stack: DrillStack, step: str) -> None:
     await kill_and_recover(stack, stack.stub(step))
     assert stack.status().parts["tritonserver"].last_end == f"its Python step {step}_0_0 died"
 
 
-async def test_a_killed_triton(stack: LiveStack) -> None:
+async def test_a_killed_triton(stack: DrillStack) -> None:
     await kill_and_recover(stack, stack.pid("tritonserver"))
 
 
-async def test_both_killed_at_once(stack: LiveStack) -> None:
+async def test_both_killed_at_once(stack: DrillStack) -> None:
     for part in ("engine_worker", "tritonserver"):
         os.kill(stack.pid(part), signal.SIGKILL)
     await stack.until_state("degraded")

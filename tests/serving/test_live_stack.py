@@ -18,15 +18,15 @@ from tritonclient.utils import InferenceServerException
 from headrace import __version__
 from headrace.worker import control
 from tests.serving.conftest import MakeStack
-from tests.serving.live_stack import LiveStack
+from tests.serving.drill_stack import DrillStack
 
 
 @pytest.fixture(scope="module")
-def stack(make_stack: MakeStack) -> LiveStack:
+def stack(make_stack: MakeStack) -> DrillStack:
     return make_stack(HEADRACE_ENGINE__MOCK__STEP_MS="5")
 
 
-def test_up_finds_the_running_stack(stack: LiveStack) -> None:
+def test_up_finds_the_running_stack(stack: DrillStack) -> None:
     pid = stack.folder.pid()
     again = stack.headrace("up")
     assert again.returncode == 0
@@ -37,7 +37,7 @@ def test_up_finds_the_running_stack(stack: LiveStack) -> None:
     assert serve.stderr == f"error: a stack already runs here (pid {pid}); stop it with `headrace down`\n"
 
 
-def test_the_curl_line_works(stack: LiveStack) -> None:
+def test_the_curl_line_works(stack: DrillStack) -> None:
     line = next(line for line in stack.headrace("up").stdout.splitlines() if line.startswith("curl"))
     done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=True)
     chunks = [json.loads(part.removeprefix("data: ")) for part in done.stdout.split("\n\n") if part]
@@ -45,7 +45,7 @@ def test_the_curl_line_works(stack: LiveStack) -> None:
     assert chunks[-1]["finish_reason"] == "length"
 
 
-def test_status_has_asked(stack: LiveStack) -> None:
+def test_status_has_asked(stack: DrillStack) -> None:
     before = control.stats(stack.folder.socket, 5).engine.generated_tokens
     done = stack.headrace("status", "--json")
     assert done.returncode == 0
@@ -56,7 +56,7 @@ def test_status_has_asked(stack: LiveStack) -> None:
     assert "ready" in stack.headrace("status").stdout
 
 
-def test_a_status_that_cannot_ask_is_not_ready(stack: LiveStack) -> None:
+def test_a_status_that_cannot_ask_is_not_ready(stack: DrillStack) -> None:
     os.kill(stack.pid("engine_worker"), signal.SIGSTOP)
     try:
         done = stack.headrace("status", "--timeout", "0.5")
@@ -66,7 +66,7 @@ def test_a_status_that_cannot_ask_is_not_ready(stack: LiveStack) -> None:
         os.kill(stack.pid("engine_worker"), signal.SIGCONT)
 
 
-def test_ask(stack: LiveStack) -> None:
+def test_ask(stack: DrillStack) -> None:
     done = stack.headrace("ask", "one two three", "--max-tokens", "8", "--json")
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
@@ -75,14 +75,14 @@ def test_ask(stack: LiveStack) -> None:
     assert text.stdout == answer["text"] + "\n"
 
 
-def test_a_wrong_question_is_one_line(stack: LiveStack) -> None:
+def test_a_wrong_question_is_one_line(stack: DrillStack) -> None:
     done = stack.headrace("ask", "x", "--max-tokens", "0")
     assert done.returncode == 1
     assert done.stderr.startswith("error: max_tokens: ")
     assert done.stderr.count("\n") == 1
 
 
-def test_interrupting_ask_stops_the_engine(stack: LiveStack) -> None:
+def test_interrupting_ask_stops_the_engine(stack: DrillStack) -> None:
     before = control.stats(stack.folder.socket, 5)
     ask = subprocess.Popen(
         stack.command("ask", "word " * 100, "--max-tokens", "2000"),
@@ -110,11 +110,11 @@ def test_interrupting_ask_stops_the_engine(stack: LiveStack) -> None:
         ("/v2/systemsharedmemory/region/x/register", {"key": "/x", "offset": 0, "byte_size": 1}),
     ],
 )
-def test_admin_apis_are_refused(stack: LiveStack, path: str, body: dict[str, object]) -> None:
+def test_admin_apis_are_refused(stack: DrillStack, path: str, body: dict[str, object]) -> None:
     assert stack.get(path, body) == 403
 
 
-def test_admin_apis_are_refused_over_grpc_even_with_what_ps_shows(stack: LiveStack) -> None:
+def test_admin_apis_are_refused_over_grpc_even_with_what_ps_shows(stack: DrillStack) -> None:
     command = psutil.Process(stack.pid("tritonserver")).cmdline()
     flag = next(argument for argument in command if argument.startswith("--grpc-restricted-protocol="))
     key = flag.partition(":headrace-admin=")[2]
@@ -127,14 +127,14 @@ def test_admin_apis_are_refused_over_grpc_even_with_what_ps_shows(stack: LiveSta
         assert client.is_model_ready("assistant")
 
 
-def test_the_run_folder_is_private_and_the_log_is_json(stack: LiveStack) -> None:
+def test_the_run_folder_is_private_and_the_log_is_json(stack: DrillStack) -> None:
     assert stack.folder.root.stat().st_mode & 0o077 == 0
     lines = stack.headrace("logs", "-n", "1000").stdout.splitlines()
     events = [json.loads(line) for line in lines]
     assert {event["part"] for event in events} >= {"supervisor", "tritonserver", "worker"}
 
 
-def test_two_stacks_side_by_side(stack: LiveStack, make_stack: MakeStack) -> None:
+def test_two_stacks_side_by_side(stack: DrillStack, make_stack: MakeStack) -> None:
     other = make_stack()
     assert stack.headrace("status").returncode == other.headrace("status").returncode == 0
     assert other.headrace("down").stdout == "stopped\n"
@@ -186,4 +186,4 @@ def test_a_killed_supervisor_takes_everything_along(make_stack: MakeStack) -> No
 
 
 def test_version() -> None:
-    assert LiveStack().headrace("version").stdout == f"headrace {__version__}\n"
+    assert DrillStack().headrace("version").stdout == f"headrace {__version__}\n"

@@ -71,3 +71,12 @@ def test_a_bad_port_in_the_environment_is_named(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("TRITON_GRPC_PORT", "many")
     with pytest.raises(ConfigError, match=r"server\.grpc_port"):
         config.load(file(tmp_path, ""))
+
+
+def test_an_error_blames_the_variable_that_overrides_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "headrace.yaml").write_text("engine:\n  name: mock\n", encoding="utf-8")
+    monkeypatch.setenv("HEADRACE_ENGINE__NAME", "moch")
+    with pytest.raises(ConfigError, match=r"\$HEADRACE_ENGINE__NAME: engine\.name: "):
+        config.load(tmp_path / "headrace.yaml")
