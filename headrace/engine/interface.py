@@ -27,6 +27,8 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     """0 means no limit."""
     top_p: float = 1.0
     seed: int | None = None
+    seed_drawn: bool = False
+    """The platform drew the seed, not the client: an engine that cannot seed may ignore it."""
     repetition_penalty: float = 1.0
     frequency_penalty: float = 0.0
     presence_penalty: float = 0.0

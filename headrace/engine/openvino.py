@@ -108,7 +108,7 @@ class OpenVinoEngine:
         generation = self._generation(request.sampling)
         try:
             generation.validate()
-        except RuntimeError as error:
+        except (RuntimeError, ValueError) as error:
             raise InvalidRequest("sampling", f"OpenVINO refuses it: {_brief(error)}") from None
         run = _Run(request.token_ids, generation, request.sampling.log_probs)
         self._waiting[request.id] = run
@@ -123,7 +123,7 @@ class OpenVinoEngine:
             token_ids = self._openvino.Tensor(_row(run.token_ids))
             try:
                 run.handle = self._pipeline.add_request(self._next_id, token_ids, run.generation)
-            except RuntimeError as error:
+            except (RuntimeError, ValueError, TypeError, IndexError) as error:
                 run.stream.put(InvalidRequest("sampling", f"OpenVINO refuses it: {_brief(error)}"))
                 continue
             self._next_id += 1
@@ -175,21 +175,20 @@ class OpenVinoEngine:
             await self.abort(request_id)
 
     async def _step_forever(self) -> None:
-        while True:
-            self._admit()
-            if not self._pipeline.has_non_finished_requests():
-                self._wake.clear()
-                await self._wake.wait()
-                continue
-            try:
+        try:
+            while True:
+                self._admit()
+                if not self._pipeline.has_non_finished_requests():
+                    self._wake.clear()
+                    await self._wake.wait()
+                    continue
                 self._pipeline.step()
                 self._publish()
-            except RuntimeError as error:
-                # The pipeline's scheduler is then in an unknown state: only a new worker helps.
-                self._fail(EngineFailed(f"the OpenVINO engine broke and restarts: {_brief(error)}"))
-                return
-            for _ in range(_LOOP_TURNS):
-                await asyncio.sleep(0)
+                for _ in range(_LOOP_TURNS):
+                    await asyncio.sleep(0)
+        except Exception as error:  # noqa: BLE001 - bindings raise all kinds
+            # The pipeline's scheduler is then in an unknown state: only a new worker helps.
+            self._fail(EngineFailed(f"the OpenVINO engine broke and restarts: {_brief(error)}"))
 
     def _publish(self) -> None:
         """Hand out what the last step made."""
@@ -236,8 +235,8 @@ def _row(token_ids: tuple[int, ...]) -> Any:
     return np.array([token_ids], dtype=np.int64)
 
 
-def _brief(error: RuntimeError) -> str:
+def _brief(error: Exception) -> str:
     """The library's messages carry its build machine's paths; their last sentence is what helps."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    last = lines[-1] if lines else "unknown error"
+    last = lines[-1] if lines else type(error).__name__
     return last.rsplit("/", 1)[-1][:200]

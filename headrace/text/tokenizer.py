@@ -47,6 +47,11 @@ class Tokenizer:
         """Control tokens such as `<|im_start|>`, longest first."""
         return tuple(sorted(self._special, key=len, reverse=True))
 
+    @cached_property
+    def vocabulary_size(self) -> int:
+        """Ids are below it, those of added tokens too."""
+        return max(self._tokenizer.get_vocab().values()) + 1
+
     def encode(self, text: str) -> list[int]:
         """Ids of a text in which control tokens count as such."""
         return self._tokenizer.encode(text, add_special_tokens=False).ids
@@ -74,7 +79,9 @@ class Tokenizer:
         if token is None:
             return b""
         if self._byte_level:
-            return bytes(self._alphabet[character] for character in token)
+            # A token that is not made of the alphabet is taken as it stands.
+            stood_for = [self._alphabet.get(character) for character in token]
+            return token.encode() if None in stood_for else bytes(byte for byte in stood_for if byte is not None)
         if byte := _BYTE_TOKEN.fullmatch(token):
             return bytes([int(byte[1], 16)])
         return token.replace("\u2581", " ").encode()

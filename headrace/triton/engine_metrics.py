@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+import time
 from typing import Any
 
 import triton_python_backend_utils as pb_utils
@@ -12,6 +14,8 @@ from headrace.worker.client import WorkerClient
 from headrace.worker.protocol import WorkerStats
 
 INTERVAL_SECONDS = 1.0
+SILENT_SECONDS = 5.0
+"""A worker that has not answered for so long counts as down."""
 
 
 class EngineMetrics:
@@ -34,22 +38,24 @@ class EngineMetrics:
         self._waiting = metric(gauge, "waiting_requests", "Requests that wait for a place in the batch")
         self._kv_cache = metric(gauge, "kv_cache_usage_ratio", "Share of the KV cache in use")
         self._tokens = metric(counter, "generated_tokens_total", "Tokens generated")
-        self._refused = metric(counter, "refused_requests_total", "Requests refused by the engine's limits")
+        self._refused = metric(counter, "refused_requests_total", "Requests not taken: full, invalid or draining")
         self._cancelled = metric(counter, "cancelled_requests_total", "Requests stopped before their end")
         self._seen: dict[Any, int] = {}
+        self._heard_at = time.monotonic()
         self._closed = threading.Event()
         client.on_stats = self._show
         threading.Thread(target=self._run, name="engine-metrics", daemon=True).start()
 
     def _run(self) -> None:
         while not self._closed.wait(INTERVAL_SECONDS):
-            try:
+            with contextlib.suppress(HeadraceError):
                 self._client.ask_stats()
-            except HeadraceError:
+            if time.monotonic() - self._heard_at > SILENT_SECONDS or not self._client.connected:
                 for gauge in (self._up, self._running, self._waiting, self._kv_cache):
                     gauge.set(0)
 
     def _show(self, stats: WorkerStats) -> None:
+        self._heard_at = time.monotonic()
         self._up.set(1)
         self._running.set(stats.engine.running)
         self._waiting.set(stats.engine.waiting)

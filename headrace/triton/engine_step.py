@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import secrets
 import threading
+import time
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,12 +14,14 @@ from numpy.typing import NDArray
 
 from headrace.config import Config
 from headrace.engine.interface import FinishReason
-from headrace.errors import HeadraceError, InvalidRequest, RequestCancelled
+from headrace.errors import EngineUnavailable, HeadraceError, InvalidRequest, RequestCancelled
 from headrace.triton import tensors
 from headrace.triton.sampling import read_sampling
 from headrace.triton.tensors import GetTensor, string_tensor
 from headrace.worker.client import WorkerClient
 from headrace.worker.protocol import Submit, Tokens
+
+log = logging.getLogger("headrace.step")
 
 CANCEL_POLL_SECONDS = 0.02
 MAX_SCOPE_BYTES = 256
@@ -115,8 +118,9 @@ class EngineStep:
         self._client = client
         self._limits = config.limits
         self._watched: dict[int, _Request] = {}
+        self._any_watched = threading.Event()
         self._lock = threading.Lock()
-        self._closed = threading.Event()
+        self._closed = False
         threading.Thread(target=self._watch_cancellations, name="cancellations", daemon=True).start()
 
     def start(self, get: GetTensor, request_id: str, sender: Sender) -> None:
@@ -137,7 +141,7 @@ class EngineStep:
 
     def _submit(self, get: GetTensor, request_id: str, sender: Sender) -> None:
         token_ids = tensors.integers(get, "input_ids")
-        if not token_ids or min(token_ids) < 0:
+        if not token_ids or min(token_ids) < 0:  # what is too many or too high, the worker knows
             raise InvalidRequest("input_ids", "expected at least one token id, each 0 or more, shape [1, n]")
         key = self._client.new_key()
         submit = Submit(
@@ -152,6 +156,7 @@ class EngineStep:
         if tensors.flag(get, "watch_cancel", default=True):
             with self._lock:
                 self._watched[key] = request
+                self._any_watched.set()
         try:
             self._client.submit(submit, request)
         except HeadraceError:
@@ -164,15 +169,28 @@ class EngineStep:
             self._watched.pop(key, None)
 
     def _watch_cancellations(self) -> None:
-        while not self._closed.wait(CANCEL_POLL_SECONDS):
+        """Triton has to be asked for cancellations. Sleeps while there is no request to ask for."""
+        while self._any_watched.wait() and not self._closed:
             with self._lock:
                 watched = list(self._watched.items())
+                if not watched:
+                    self._any_watched.clear()
             for key, request in watched:
-                if request.cancelled():
-                    self.forget(key)
-                    with contextlib.suppress(HeadraceError):  # the worker is gone, and the request with it
-                        self._client.abort(key)
+                self._abort_if_cancelled(key, request)
+            time.sleep(CANCEL_POLL_SECONDS)
+
+    def _abort_if_cancelled(self, key: int, request: _Request) -> None:
+        """Asked again until the request's end has come: the first abort may overtake the request itself."""
+        try:
+            if request.cancelled():
+                self._client.abort(key)
+        except EngineUnavailable:
+            pass  # the worker is gone, and the request with it
+        except Exception:
+            log.exception("a cancellation could not be looked up")
+            self.forget(key)
 
     def close(self) -> None:
-        self._closed.set()
+        self._closed = True
+        self._any_watched.set()
         self._client.close()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from headrace.config import LimitsConfig
 from headrace.text.answer import AnswerText
 from headrace.text.tokenizer import Tokenizer
 from headrace.triton import tensors
@@ -14,6 +14,8 @@ from headrace.triton.tensors import GetTensor
 
 IDLE_SECONDS = 300.0
 """A stream that brought nothing for so long has lost its engine: its state is dropped."""
+MAX_STREAMS = 16_384
+"""Far more than any engine runs: only a caller of this step who never ends its streams gets there."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,9 @@ class _Stream:
 class Postprocessor:
     """Keeps the state of the streams that run. Used from one thread."""
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: Tokenizer, limits: LimitsConfig) -> None:
         self._tokenizer = tokenizer
+        self._limits = limits
         self._streams: OrderedDict[int, _Stream] = OrderedDict()
 
     def __len__(self) -> int:
@@ -63,7 +66,9 @@ class Postprocessor:
         return piece
 
     def _new_stream(self, get: GetTensor) -> _Stream:
-        return _Stream(AnswerText(self._tokenizer, _stop_words(get)))
+        limits = self._limits
+        words = tensors.texts(get, "answer_stop_words", limits.max_stop_words, limits.max_stop_bytes)
+        return _Stream(AnswerText(self._tokenizer, words))
 
     def _add(self, stream: _Stream, get: GetTensor) -> AnswerPiece:
         token_ids = tensors.integers(get, "output_ids")
@@ -83,10 +88,5 @@ class Postprocessor:
         now = time.monotonic()
         stream.touched = now
         self._streams[stream_id] = stream
-        while now - next(iter(self._streams.values())).touched > IDLE_SECONDS:
+        while len(self._streams) > MAX_STREAMS or now - next(iter(self._streams.values())).touched > IDLE_SECONDS:
             self._streams.popitem(last=False)
-
-
-def _stop_words(get: GetTensor) -> tuple[str, ...]:
-    # Checked already where they came in.
-    return tensors.texts(get, "answer_stop_words", max_count=sys.maxsize, max_bytes=sys.maxsize)

@@ -33,6 +33,7 @@ def read_sampling(get: GetTensor, limits: LimitsConfig) -> SamplingParams:
         top_k=top_k,
         top_p=_within(get, "top_p", 1.0, 0.0, 1.0, above=True),
         seed=tensors.integer(get, "random_seed"),
+        seed_drawn=tensors.flag(get, "seed_drawn"),
         repetition_penalty=_within(get, "repetition_penalty", 1.0, 0.0, MAX_PENALTY, above=True),
         frequency_penalty=_within(get, "frequency_penalty", 0.0, -MAX_PENALTY, MAX_PENALTY),
         presence_penalty=_within(get, "presence_penalty", 0.0, -MAX_PENALTY, MAX_PENALTY),

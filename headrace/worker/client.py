@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
+
+import msgspec
 
 from headrace.errors import EngineFailed, EngineUnavailable, HeadraceError, InvalidRequest, QueueFull
 from headrace.worker import protocol
 
 _RETRY_SECONDS = 0.05
 _RECEIVE_BYTES = 1 << 18
+
+log = logging.getLogger("headrace.worker.client")
 
 
 class Listener(Protocol):
@@ -48,6 +53,10 @@ class WorkerClient:
     def wait_until_connected(self, timeout: float | None = None) -> bool:
         """True once the worker listens, which it does only after a real generation."""
         return self._connected.wait(timeout)
+
+    @property
+    def connected(self) -> bool:
+        return self._connected.is_set()
 
     def new_key(self) -> int:
         return next(self._keys)
@@ -101,30 +110,44 @@ class WorkerClient:
             self._disconnect(connection)
 
     def _read(self, connection: socket.socket) -> None:
+        """Until the connection ends, or brings what no worker of ours would send."""
         frames = protocol.FrameReader()
         while True:
             try:
                 data = connection.recv(_RECEIVE_BYTES)
-            except OSError:
+                messages = [m for frame in frames.feed(data) for m in protocol.decode_from_worker(frame)]
+            except (OSError, ValueError, msgspec.MsgspecError) as error:
+                log.warning("connection to the engine worker lost: %s", error)
                 return
             if not data:
                 return
-            for frame in frames.feed(data):
-                for message in protocol.decode_from_worker(frame):
-                    self._deliver(message)
+            for message in messages:
+                self._deliver(message)
 
     def _deliver(self, message: protocol.FromWorker) -> None:
+        """A listener that fails loses its own request only: the thread serves all of them."""
         match message:
             case protocol.Tokens(key=key, finish_reason=finish_reason):
                 listener = self._live.get(key) if finish_reason is None else self._live.pop(key, None)
                 if listener is not None:
-                    listener.on_tokens(message)
+                    self._tell_tokens(listener, message)
             case protocol.Failure(key=key):
                 listener = self._live.pop(key, None)
                 if listener is not None:
-                    listener.on_error(_error(message))
+                    _tell_error(listener, _error(message))
             case protocol.WorkerStats():
-                self.on_stats(message)
+                with _logged("the statistics could not be shown"):
+                    self.on_stats(message)
+
+    def _tell_tokens(self, listener: Listener, tokens: protocol.Tokens) -> None:
+        try:
+            listener.on_tokens(tokens)
+        except Exception:
+            log.exception("an answer could not be delivered")
+            self._live.pop(tokens.key, None)
+            with contextlib.suppress(EngineUnavailable):
+                self.abort(tokens.key)
+            _tell_error(listener, HeadraceError("the answer could not be delivered; see the server's log"))
 
     def _disconnect(self, connection: socket.socket) -> None:
         self._connected.clear()
@@ -133,7 +156,20 @@ class WorkerClient:
             lost, self._live = self._live, {}
         connection.close()
         for listener in lost.values():
-            listener.on_error(EngineUnavailable("the engine worker ended during this request; send it again"))
+            _tell_error(listener, EngineUnavailable("the engine worker ended during this request; send it again"))
+
+
+def _tell_error(listener: Listener, error: HeadraceError) -> None:
+    with _logged("an error could not be delivered"):
+        listener.on_error(error)
+
+
+@contextlib.contextmanager
+def _logged(problem: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception:
+        log.exception(problem)
 
 
 def _shut_down(connection: socket.socket) -> None:

@@ -15,11 +15,13 @@ from typing import cast
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from headrace.config import Config
-from headrace.engine.interface import Engine, EngineRequest, TokenDelta
+from headrace.engine.interface import Engine, EngineRequest, SamplingParams, TokenDelta
 from headrace.errors import EngineFailed, HeadraceError, InvalidRequest, QueueFull, Unavailable
 from headrace.text.answer import AnswerText
+from headrace.text.model_folder import context_length
 from headrace.text.tokenizer import Tokenizer
 from headrace.worker import protocol
 from headrace.worker.coalescing import Coalescer
@@ -44,6 +46,8 @@ class Worker:
         self._engine = engine
         self._tokenizer = tokenizer
         self._policy = config.coalescing
+        self._limits = config.limits
+        self._context = context_length(config.engine.model)
         self._places = config.engine.max_running + config.engine.max_waiting
         self._ids = itertools.count()
         self._live: dict[str, _Live] = {}
@@ -75,15 +79,16 @@ class Worker:
         """Give the request to the engine; returns the engine's id for it. Raises `HeadraceError`."""
         try:
             self._check_room()
+            sampling = self._fit(submit)
             engine_id = f"{next(self._ids)}"
             request = EngineRequest(
                 id=engine_id,
                 token_ids=submit.token_ids,
-                sampling=submit.sampling,
+                sampling=sampling,
                 cache_scope=submit.cache_scope,
             )
             deltas = self._engine.submit(request)
-        except HeadraceError:
+        except Exception:
             self._refused += 1
             raise
         live = _Live(connection, submit, engine_id)
@@ -97,6 +102,24 @@ class Worker:
             raise Unavailable("the server is shutting down; send the request to another replica or later")
         if len(self._live) >= self._places:
             raise QueueFull(f"the engine holds {self._places} requests, its limit; try again in a moment")
+
+    def _fit(self, submit: protocol.Submit) -> SamplingParams:
+        """The sampling, cut to what the context has left. Raises `InvalidRequest`.
+
+        The steps before have seen to all of it; who calls the engine's models directly comes with anything.
+        """
+        count, context = len(submit.token_ids), self._context
+        most = min(self._limits.max_prompt_tokens, context - 1)
+        if count > most:
+            raise InvalidRequest("input_ids", f"{count} tokens, at most {most} fit")
+        if (highest := max(submit.token_ids)) >= self._tokenizer.vocabulary_size:
+            known = self._tokenizer.vocabulary_size
+            raise InvalidRequest("input_ids", f"holds {highest}; the model knows the ids 0 to {known - 1}")
+        sampling = submit.sampling
+        if count + sampling.max_tokens <= context:
+            return sampling
+        max_tokens = context - count
+        return replace(sampling, max_tokens=max_tokens, min_tokens=min(sampling.min_tokens, max_tokens))
 
     def abort(self, engine_id: str) -> None:
         if engine_id in self._live:
@@ -119,17 +142,11 @@ class Worker:
 
     async def _carry(self, live: _Live, deltas: AsyncIterator[TokenDelta]) -> None:
         """From the engine's deltas to the connection's frames, until the request has ended."""
-        clock = asyncio.get_running_loop().time
         outbox = _Outbox(live, Coalescer(self._policy, live.submit.stream))
-        answer = AnswerText(self._tokenizer, live.submit.sampling.stop) if live.submit.sampling.stop else None
         try:
-            async for delta in deltas:
-                kept = delta if answer is None else _cut_at_stop(answer, delta)
-                outbox.add(kept, clock())
-                if kept.finish_reason is not None:
-                    break
-        except HeadraceError as error:
-            live.connection.send(protocol.Failure(live.submit.key, _failure_code(error), str(error)))
+            await self._forward(live, deltas, outbox)
+        except Exception as error:  # noqa: BLE001 - the client must hear of every end
+            live.connection.send(_failure(live.submit.key, error))
             if isinstance(error, EngineFailed):
                 self.broken.set()
         finally:
@@ -139,6 +156,16 @@ class Worker:
                 self._forget(live.engine_id)
                 # Harmless when the engine has ended it; needed when a stop string ended it here.
                 await self._engine.abort(live.engine_id)
+
+    async def _forward(self, live: _Live, deltas: AsyncIterator[TokenDelta], outbox: _Outbox) -> None:
+        clock = asyncio.get_running_loop().time
+        answer = AnswerText(self._tokenizer, live.submit.sampling.stop) if live.submit.sampling.stop else None
+        async for delta in deltas:
+            kept = delta if answer is None else _cut_at_stop(answer, delta)
+            outbox.add(kept, clock())
+            if kept.finish_reason is not None:
+                return
+        raise EngineFailed("the engine ended the request without a finish reason")
 
 
 class _Outbox:
@@ -204,12 +231,13 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         try:
-            for frame in self._frames.feed(data):
-                for message in protocol.decode_to_worker(frame):
-                    self._handle(message)
+            messages = [m for frame in self._frames.feed(data) for m in protocol.decode_to_worker(frame)]
         except (ValueError, msgspec.MsgspecError) as error:
             log.error("bad frame, connection closed", problem=str(error))  # noqa: TRY400 - no trace needed
             self.close()
+            return
+        for message in messages:
+            self._handle(message)
 
     def _handle(self, message: protocol.ToWorker) -> None:
         match message:
@@ -229,8 +257,8 @@ class Connection(asyncio.Protocol):
     def _submit(self, submit: protocol.Submit) -> None:
         try:
             self._engine_ids[submit.key] = self._worker.admit(self, submit)
-        except HeadraceError as error:
-            self.send(protocol.Failure(submit.key, _failure_code(error), str(error)))
+        except Exception as error:  # noqa: BLE001 - one request's fault must not end the others' connection
+            self.send(_failure(submit.key, error))
 
     def send(self, message: protocol.FromWorker) -> None:
         """Queue a message; all of one turn of the loop leave in one frame."""
@@ -249,12 +277,19 @@ class Connection(asyncio.Protocol):
         self._engine_ids.pop(key, None)
 
 
-def _failure_code(error: HeadraceError) -> protocol.FailureCode:
-    if isinstance(error, InvalidRequest):
-        return "invalid"
-    if isinstance(error, QueueFull):
-        return "queue_full"
-    return "unavailable" if isinstance(error, Unavailable) else "failed"
+def _failure(key: int, error: Exception) -> protocol.Failure:
+    """What the step hears. An error that is not one of ours is a defect: logged whole, told in one line."""
+    match error:
+        case InvalidRequest():
+            return protocol.Failure(key, "invalid", str(error))
+        case QueueFull():
+            return protocol.Failure(key, "queue_full", str(error))
+        case Unavailable():
+            return protocol.Failure(key, "unavailable", str(error))
+        case HeadraceError():
+            return protocol.Failure(key, "failed", str(error))
+    log.error("defect in the engine worker", exc_info=error)
+    return protocol.Failure(key, "failed", "internal error in the engine worker; see the server's log")
 
 
 _tasks: set[asyncio.Task[None]] = set()

@@ -18,7 +18,8 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         policy = json.loads(args["model_config"]).get("model_transaction_policy", {})
         self._streams = bool(policy.get("decoupled"))
-        self._postprocessor = Postprocessor(Tokenizer(config.load().engine.model))
+        settings = config.load()
+        self._postprocessor = Postprocessor(Tokenizer(settings.engine.model), settings.limits)
 
     def execute(self, requests: list[Any]) -> list[Any] | None:
         if not self._streams:

@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from headrace import paths
+from headrace.config import LimitsConfig
 from headrace.text.tokenizer import Tokenizer
 from headrace.triton import postprocessing
 from headrace.triton.engine_step import Reply, reply_outputs
@@ -30,7 +31,7 @@ def reply(stream_id: int, text_or_ids: str | list[int], **more: Any) -> GetTenso
 
 @pytest.fixture
 def postprocessor() -> Postprocessor:
-    return Postprocessor(TOKENIZER)
+    return Postprocessor(TOKENIZER, LimitsConfig())
 
 
 def test_a_whole_answer(postprocessor: Postprocessor) -> None:
