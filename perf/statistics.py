@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 
@@ -16,6 +16,7 @@ RESAMPLES = 2000
 CONFIDENCE = 0.95
 
 Values = Sequence[float]
+Round = TypeVar("Round")
 Verdict = Literal["pass", "below target", "fail", "inconclusive"]
 
 
@@ -43,7 +44,7 @@ def pooled(statistic: Callable[[Values], float]) -> Callable[[Sequence[Values]],
     return lambda rounds: statistic([value for values in rounds for value in values])
 
 
-def bootstrap(rounds: Sequence[Values], statistic: Callable[[Sequence[Values]], float], seed: int = 1) -> Estimate:
+def bootstrap(rounds: Sequence[Round], statistic: Callable[[Sequence[Round]], float], seed: int = 1) -> Estimate:
     """The statistic of all rounds, with the interval of what it is when rounds are drawn with replacement."""
     value = statistic(rounds)
     if len(rounds) < 2:
@@ -53,6 +54,16 @@ def bootstrap(rounds: Sequence[Values], statistic: Callable[[Sequence[Values]], 
     drawn = [statistic([rounds[place] for place in places]) for places in chosen]
     tail = (1 - CONFIDENCE) / 2
     return Estimate(value, quantile(drawn, tail), quantile(drawn, 1 - tail))
+
+
+def shift(ours: Sequence[Values], theirs: Sequence[Values], share: float) -> Estimate:
+    """How much later our quantile lies than theirs, over the same rounds. What disturbs both alike cancels out."""
+
+    def difference(rounds: Sequence[tuple[Values, Values]]) -> float:
+        mine, other = ([value for pair in rounds for value in pair[side]] for side in (0, 1))
+        return quantile(mine, share) - quantile(other, share)
+
+    return bootstrap(list(zip(ours, theirs, strict=True)), difference)
 
 
 def ratio(above: Values, below: Values) -> Estimate:

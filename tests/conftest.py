@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from tests.stack import Stack
+
+# The machine is shared: how long an example takes says nothing of the code.
+hypothesis.settings.register_profile("shared", deadline=None)
+hypothesis.settings.load_profile("shared")
 
 # f32: a greedy answer must not depend on what else is in the batch, or on what the prefix cache holds.
 OPENVINO = {"HEADRACE_ENGINE__NAME": "openvino", "HEADRACE_ENGINE__OPENVINO__PRECISION": "f32"}

@@ -20,7 +20,7 @@ class Plan:
     """Requests for each place of a closed loop."""
     single_requests: int = 6
     """At concurrency 1."""
-    first_tokens: int = 20
+    first_tokens: int = 40
     cache_hits: int = 1000
     cancels: int = 10
     mock_streams: int = 64

@@ -29,7 +29,7 @@ def test_the_known_prompt_has_37_tokens() -> None:
     assert len(TEMPLATE.encode([Message("user", "What is the capital of France?")])) == 37
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(text=st.lists(st.sampled_from(TAGS), min_size=1, max_size=8).map("".join))
 def test_tags_that_a_user_types_never_become_control_tokens(text: str) -> None:
     plain = TEMPLATE.encode([Message("user", "hi")])

@@ -110,7 +110,7 @@ schemas = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(schema=schemas)
 def test_whatever_passes_the_check_is_taken_by_the_real_engine(engine: Engine, schema: dict[str, Any]) -> None:
     try:

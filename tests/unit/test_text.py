@@ -60,7 +60,7 @@ ALPHABET = sorted(set("".join(TEXTS)))
 texts = st.one_of(st.sampled_from(TEXTS), st.text(ALPHABET, max_size=60))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(text=texts, places=cuts)
 def test_any_text_comes_back_whole_whatever_the_pieces(text: str, places: list[int]) -> None:
     tokenizer = shared_tokenizer()
@@ -68,7 +68,7 @@ def test_any_text_comes_back_whole_whatever_the_pieces(text: str, places: list[i
     assert "".join(streamed(tokenizer, pieces)) == text
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(ids=st.lists(st.integers(0, 49_151), max_size=40), places=cuts)
 def test_any_tokens_give_the_same_text_in_pieces_as_at_once(ids: list[int], places: list[int]) -> None:
     """Random ids are mostly invalid UTF-8: the replacement characters must not depend on the cuts either."""
@@ -80,7 +80,7 @@ def test_any_tokens_give_the_same_text_in_pieces_as_at_once(ids: list[int], plac
         chunk.encode("utf-8")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(ids=st.lists(st.integers(17, 49_151), max_size=40))
 def test_decoding_equals_the_tokenizers_library(ids: list[int]) -> None:
     tokenizer = shared_tokenizer()
@@ -107,7 +107,7 @@ def naive_stop(text: str, stops: Sequence[str]) -> tuple[str, bool]:
 ab = st.text("abé👍", min_size=1, max_size=5)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(text=st.text("abé👍", max_size=40), stops=st.lists(ab, max_size=5), places=cuts)
 def test_stop_strings_are_cut_as_by_the_reference_whatever_the_pieces(
     text: str, stops: list[str], places: list[int]
@@ -117,7 +117,7 @@ def test_stop_strings_are_cut_as_by_the_reference_whatever_the_pieces(
     assert (shown, matcher.matched) == naive_stop(text, stops)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(text=st.text("ab", max_size=30), stop=st.text("ab", min_size=1, max_size=6))
 def test_no_part_of_a_stop_string_is_shown_before_it_is_ruled_out(text: str, stop: str) -> None:
     matcher = StopMatcher([stop])
