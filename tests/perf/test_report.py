@@ -64,7 +64,7 @@ def test_required_numbers_by_hand(run: Run) -> None:
 def test_added_time_is_how_far_the_quantile_moved(run: Run) -> None:
     """5 ms and 4 ms were added; the prompts' own times differ by far more."""
     added = next(f for f in findings.required(run) if f.title.startswith("TTFT added"))
-    assert added.estimate.value == pytest.approx(0.00405)
+    assert added.estimate.value == pytest.approx(0.004)
     assert added.verdict == "pass"
 
 
