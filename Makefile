@@ -7,6 +7,7 @@ MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
 SOURCES := headrace python_backends perf tests
+NOTHING_RUNS = echo "headrace: not set up, so nothing runs; 'make up' sets up and starts"
 
 ##@ Use
 .PHONY: help setup serve up down status ask
@@ -14,7 +15,7 @@ help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} \
 		/^[a-z][a-z-]*:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: ## Bring what is missing: .venv, packages, Triton, the model (PYTHON=python3.11)
+setup: ## Bring what is missing: .venv, packages, Triton, the model (PYTHON=python3.12)
 	@build/venv.sh $(PYTHON)
 	@$(BIN)/python -m headrace.build
 
@@ -25,15 +26,17 @@ up: setup ## Start everything in the background
 	@$(BIN)/headrace up
 
 down: ## Drain and stop what `make up` started
-	@if [ -x $(BIN)/headrace ]; then $(BIN)/headrace down; else echo "headrace: not set up, so nothing runs"; fi
+	@if [ -x $(BIN)/headrace ]; then $(BIN)/headrace down; else $(NOTHING_RUNS); fi
 
-status: setup ## Say what runs and how it is
+status: ## Say what runs and how it is
+	@if [ ! -x $(BIN)/headrace ]; then $(NOTHING_RUNS); exit 3; fi
 	@$(BIN)/headrace status
 
 ask: export QUESTION = $(value Q)
-ask: setup ## Ask one question of the running stack: make ask Q="What is the capital of France?"
+ask: ## Ask one question of the running stack: make ask Q="What is the capital of France?"
 	@if [ -z "$$QUESTION" ]; then echo 'headrace: no question; make ask Q="What is the capital of France?"' >&2; exit 2; fi
-	@$(BIN)/headrace ask "$$QUESTION"
+	@if [ ! -x $(BIN)/headrace ]; then $(NOTHING_RUNS) >&2; exit 1; fi
+	@$(BIN)/headrace ask -- "$$QUESTION"
 
 ##@ Develop
 .PHONY: test lint format types check lock hooks
@@ -75,5 +78,7 @@ clean: ## Remove caches of tools and compiled Python
 	@rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis dist
 	@find $(wildcard $(SOURCES)) -name __pycache__ -type d -prune -exec rm -rf {} +
 
-distclean: down clean ## Remove all that set-up brought too: .venv and .headrace
+distclean: clean ## Stop every stack and remove all that set-up brought too: .venv and .headrace
+	@if [ -x $(BIN)/python ] && [ -x $(BIN)/headrace ]; then $(BIN)/headrace down --all; \
+		[ -z "$${HEADRACE_HOME:-}" ] || env -u HEADRACE_HOME $(BIN)/headrace down --all; fi
 	@rm -rf .venv .venv.lock .headrace

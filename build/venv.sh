@@ -21,12 +21,12 @@ fi
 python=${python:-$(command -v python3.11 || command -v python3.12 || echo python3)}
 
 command -v "$python" >/dev/null ||
-    fail "no '$python' on this machine; install Python 3.11 or name one: make setup PYTHON=/path/to/python3.11"
+    fail "no '$python' on this machine; install Python 3.11 or 3.12, or name one: make setup PYTHON=/path/to/python3.12"
 interpreter=$("$python" -I headrace/build/interpreter.py 2>&1) || true
 case $interpreter in
     3.*) ;;
     headrace:*) fail "${interpreter#headrace: }" ;;
-    *) fail "'$python' is not Python 3.11 or 3.12; name one: make setup PYTHON=python3.11" ;;
+    *) fail "'$python' is not Python 3.11 or 3.12; name one: make setup PYTHON=python3.12" ;;
 esac
 
 # Children keep the lock: a pip that outlives a killed make is waited for.

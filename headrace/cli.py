@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import collections
 import contextlib
 import json
 import signal
@@ -18,20 +17,20 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from headrace import __version__, config
+from headrace import __version__, config, paths
 from headrace.client import Chunk, Client, Question
 from headrace.config import Config
-from headrace.errors import HeadraceError
+from headrace.errors import ConfigError, HeadraceError
 from headrace.serving import health, stack
 from headrace.serving.health import Health
 from headrace.serving.probe import FIRST_QUESTION
 from headrace.serving.run_folder import RunFolder
 from headrace.serving.status import Status, addresses
+from headrace.tail import tail
 
 EXIT_FAILED = 1
 EXIT_NOT_RUNNING = 3
 EXIT_INTERRUPTED = 128 + signal.SIGINT
-_FOLLOW_SECONDS = 0.2
 
 app = typer.Typer(
     help="Headrace: an LLM serving platform on NVIDIA Triton.",
@@ -86,11 +85,16 @@ def up(config_file: ConfigFile = None) -> None:
 def down(
     config_file: ConfigFile = None,
     now: Annotated[bool, typer.Option("--now", help="Do not wait for running requests.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Every stack that runs, whatever its ports.")] = False,
 ) -> None:
     """Drain and stop the stack that runs in the background."""
     with _one_line_errors():
-        stopped = stack.down(config.load(config_file), now)
-        console.print("stopped" if stopped else "not running")
+        if not every:
+            console.print("stopped" if stack.down(config.load(config_file), now) else "not running")
+            return
+        for settings in _running_stacks(config.load(config_file)):
+            stack.down(settings, now)
+            console.print(f"stopped the stack on port {settings.server.http_port}")
 
 
 @app.command()
@@ -122,7 +126,7 @@ def logs(
     """Show the log of the stack: JSON lines of every part."""
     with _one_line_errors():
         file = RunFolder.of(config.load(config_file)).log_file
-        for line in _tail(file, lines, follow):
+        for line in tail(file, lines, follow):
             typer.echo(line)
 
 
@@ -145,6 +149,20 @@ def ask(
 def version() -> None:
     """Print the version."""
     typer.echo(f"headrace {__version__}")
+
+
+def _running_stacks(settings: Config) -> Iterator[Config]:
+    """The configurations of all stacks that run; `settings` for one whose own is not there or not readable."""
+    for root in sorted(paths.run_folders().glob("[0-9]*")):
+        folder = RunFolder(root)
+        if not folder.locked():
+            continue
+        try:
+            own = config.load(folder.config_file)
+        except ConfigError:
+            own = settings
+        # Its folder says its port; the environment of this command may say another.
+        yield own.model_copy(update={"server": own.server.model_copy(update={"http_port": int(root.name)})})
 
 
 async def _ask(address: str, question: Question, as_json: bool) -> None:
@@ -206,25 +224,6 @@ def _print_parts(report: Status, resident_bytes: dict[str, int]) -> None:
             f"  {name:14} {part.state}, pid {part.pid or '-'}, up {since}, "
             f"{part.restarts} restarts, {memory:.0f} MiB"
         )
-
-
-def _tail(file: Path, lines: int, follow: bool) -> Iterator[str]:
-    """The last lines of a log file, then new ones as they come, also when the file is rotated away."""
-    try:
-        source = file.open(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise HeadraceError(f"{file}: {error.strerror}; has this stack ever run?") from None
-    try:
-        yield from (line.rstrip("\n") for line in collections.deque(source, maxlen=lines))
-        while follow:
-            yield from (line.rstrip("\n") for line in source)
-            time.sleep(_FOLLOW_SECONDS)
-            with contextlib.suppress(OSError):
-                if file.stat().st_ino != Path(f"/dev/fd/{source.fileno()}").stat().st_ino:
-                    source.close()
-                    source = file.open(encoding="utf-8", errors="replace")
-    finally:
-        source.close()
 
 
 if __name__ == "__main__":

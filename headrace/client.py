@@ -1,7 +1,7 @@
 """A client of the two public models over gRPC: one answer, or a stream of its chunks.
 
-Leaving a stream early stops the request in the engine. Triton does not carry a cancelled call through an
-ensemble, so the stop travels as a request of its own to the engine's model, with the same request id.
+Who leaves early, or waits no longer, stops the request in the engine. Triton does not carry a cancelled call
+through an ensemble, so the stop travels as a request of its own to the engine's model, with the same request id.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ from headrace.errors import (
 UNARY_MODEL = "assistant"
 STREAM_MODEL = "assistant_stream"
 ENGINE_MODEL = "tensorrt_llm"
+# For how long a request is told to stop that nobody waits for, and the pause before it is told again; it doubles.
 _STOP_SECONDS = 2.0
+_STOP_PAUSE = 0.05
 # A server that restarts is found again at once; by default a channel waits for up to two minutes.
 _CHANNEL = (
     ("grpc.max_send_message_length", -1),
@@ -93,6 +95,9 @@ class Client:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
         await self._triton.close()
 
     async def ready(self, seconds: float) -> bool:
@@ -103,44 +108,79 @@ class Client:
             return False
 
     async def answer(self, question: Question, seconds: float) -> Chunk:
-        """The whole answer at once. Raises `Unavailable` when it takes longer than `seconds`."""
+        """The whole answer at once. Raises `Unavailable` when it takes longer than `seconds`.
+
+        A request that took too long, or whose caller was cancelled, is stopped in the engine.
+        """
+        request_id = _new_id()
+        call = asyncio.create_task(self._infer(UNARY_MODEL, question.tensors(), request_id))
         try:
-            result = await self._triton.infer(UNARY_MODEL, question.tensors(), client_timeout=seconds)
-        except InferenceServerException as error:
-            raise self._readable(error) from None
-        return _chunk(result)
+            await asyncio.wait({call}, timeout=seconds)
+            if call.done():
+                return _chunk(call.result())
+        finally:
+            await self._stop_until_ended(request_id, call)
+        raise Unavailable(f"{self._address} did not answer in time")
 
     async def stream(self, question: Question, request_id: str | None = None) -> AsyncGenerator[Chunk]:
-        """The answer's chunks as they come. A caller that stops reading stops the request in the engine."""
-        request_id = request_id or f"client-{uuid.uuid4()}"
-        request = {"model_name": STREAM_MODEL, "inputs": question.tensors(), "request_id": request_id}
-        ended = False
-        try:
-            async for result in self._responses(request):
-                chunk = _chunk(result)
-                ended = chunk.finish_reason is not None
-                yield chunk
-            if _cancelled():
-                raise asyncio.CancelledError
-            ended = True
-        except HeadraceError:
-            ended = True
-            raise
-        finally:
-            if not ended:
-                with contextlib.suppress(HeadraceError):
-                    await self.stop(request_id)
+        """The answer's chunks as they come. A caller that stops reading stops the request in the engine.
 
-    async def stop(self, request_id: str) -> None:
-        """Stop every running request with this id. Unknown ids are ignored."""
-        stop = [_tensor("stop", [True], np.bool_)]
+        Read it within `contextlib.aclosing`, so that leaving it takes effect at once.
+        """
+        request_id = request_id or _new_id()
+        request = {"model_name": STREAM_MODEL, "inputs": question.tensors(), "request_id": request_id}
+        chunks: asyncio.Queue[Chunk | None] = asyncio.Queue()
+        # In a task of its own: it has to see the end of a stream that its caller has left.
+        reading = asyncio.create_task(self._read(request, chunks))
+        reading.add_done_callback(lambda _: chunks.put_nowait(None))
+        finished = False
         try:
-            await self._triton.infer(ENGINE_MODEL, stop, request_id=request_id, client_timeout=_STOP_SECONDS)
+            while (chunk := await chunks.get()) is not None:
+                finished = chunk.finish_reason is not None
+                yield chunk
+            reading.result()
+            if not finished:
+                raise EngineFailed(f"{self._address} ended the stream before the answer was complete")
+        finally:
+            if finished:
+                await _end(reading)
+            else:
+                await self._stop_until_ended(request_id, reading)
+
+    async def stop(self, request_id: str, seconds: float = _STOP_SECONDS) -> None:
+        """Stop every running request with this id. Unknown ids are ignored."""
+        await self._infer(ENGINE_MODEL, [_tensor("stop", [True], np.bool_)], request_id, seconds)
+
+    async def _stop_until_ended(self, request_id: str, call: asyncio.Task[Any]) -> None:
+        """Stop a request whose call has not ended, and wait until it has, for two seconds at most.
+
+        A stop can overtake its request, which then knows nothing of it: so it is repeated.
+        """
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + _STOP_SECONDS
+        pause = _STOP_PAUSE
+        try:
+            while not call.done() and (left := deadline - clock()) > 0:
+                with contextlib.suppress(HeadraceError):
+                    await self.stop(request_id, left)
+                await asyncio.wait({call}, timeout=min(pause, max(0.0, deadline - clock())))
+                pause *= 2
+        finally:
+            await _end(call)
+
+    async def _infer(
+        self, model: str, tensors: list[InferInput], request_id: str, seconds: float | None = None
+    ) -> InferResult:
+        try:
+            return await self._triton.infer(model, tensors, request_id=request_id, client_timeout=seconds)
         except InferenceServerException as error:
             raise self._readable(error) from None
 
-    async def _responses(self, request: dict[str, Any]) -> AsyncIterator[InferResult]:
-        """One request on a stream of its own, which the server ends after the last response."""
+    async def _read(self, request: dict[str, Any], chunks: asyncio.Queue[Chunk | None]) -> None:
+        """Queue the chunks of one request, on a stream of its own that the server ends after the last one.
+
+        The queue needs no limit: it holds one answer at most.
+        """
 
         async def requests() -> AsyncIterator[dict[str, Any]]:
             yield request
@@ -152,7 +192,7 @@ class Client:
             async for result, error in call:
                 if error is not None:
                     raise self._readable(error)
-                yield result
+                chunks.put_nowait(_chunk(result))
         except grpc.aio.AioRpcError as error:
             raise self._readable(error) from None
         finally:
@@ -182,10 +222,14 @@ class Client:
         return EngineFailed(message)
 
 
-def _cancelled() -> bool:
-    """Whether the caller was told to end: gRPC may then end a stream in silence, as if it were complete."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+async def _end(call: asyncio.Task[Any]) -> None:
+    """Cancel a call and take note of how it ended, which nobody else asks any more."""
+    call.cancel()
+    await asyncio.gather(call, return_exceptions=True)
+
+
+def _new_id() -> str:
+    return f"client-{uuid.uuid4()}"
 
 
 def _without_ensemble(message: str) -> str:

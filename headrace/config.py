@@ -1,25 +1,31 @@
 """The one configuration file, `headrace.yaml`: typed, unknown keys refused, env overrides.
 
-Environment variables override the file: `HEADRACE_ENGINE__NAME=mock` sets `engine.name`. The ports also
-listen to the plain names of the contract (`TRITON_HTTP_PORT`, `TRITON_GRPC_PORT`, `TRITON_METRICS_PORT`).
+Environment variables override the file: `HEADRACE_ENGINE__NAME=mock` sets `engine.name`. The ports can also be
+set by plain names: `TRITON_HTTP_PORT`, `TRITON_GRPC_PORT`, `TRITON_METRICS_PORT`. A `HEADRACE_` name that is
+neither is refused.
 """
 
 from __future__ import annotations
 
+import difflib
 import os
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from headrace import paths, yaml_file
+from headrace import cpus, paths, yaml_file
 from headrace.errors import ConfigError
-from headrace.yaml_file import Document, Location
+from headrace.yaml_file import Document, Location, Section
 
-CONFIG_FILE_ENV = "HEADRACE_CONFIG"
 ENV_PREFIX = "HEADRACE_"
+CONFIG_FILE_ENV = "HEADRACE_CONFIG"
+OTHER_ENVS = (CONFIG_FILE_ENV, "HEADRACE_HOME", "HEADRACE_SOCKET")
+"""Names with the prefix that set no key: this file, where things lie, the engine's socket in a running stack."""
 PORT_ENVS = {
     "http_port": "TRITON_HTTP_PORT",
     "grpc_port": "TRITON_GRPC_PORT",
@@ -27,14 +33,14 @@ PORT_ENVS = {
 }
 
 
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+# What Kubernetes puts into every container for each service whose name starts with `headrace`.
+_KUBERNETES = re.compile(r"_SERVICE_HOST$|_SERVICE_PORT(_\w+)?$|_PORT(_\d+_(TCP|UDP|SCTP)(_PROTO|_PORT|_ADDR)?)?$")
 
 
 class OpenVinoConfig(Section):
     """Settings of the embedded CPU engine (OpenVINO GenAI continuous batching)."""
 
-    threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
+    threads: int = Field(default_factory=cpus.available, ge=1)
     precision: Literal["auto", "bf16", "f32"] = "auto"
     """auto: bf16 where the CPU has it. f32 also turns dynamic quantization off, so that an answer does not
     depend on what else is in the batch; about half the speed."""
@@ -53,6 +59,10 @@ class MockConfig(Section):
     first_token_ms: float = Field(0.0, ge=0)
     step_ms: float = Field(1.0, ge=0)
     tokens_per_step: int = Field(1, ge=1)
+    answer_tokens: int = Field(0, ge=0)
+    """After how many tokens an answer ends of itself; 0: only `max_tokens` ends it."""
+    fail_on_token: int | None = Field(None, ge=0)
+    """Breaks the engine when a prompt holds this token id: for drills."""
 
 
 class TrtLlmConfig(Section):
@@ -121,14 +131,17 @@ class ServerConfig(Section):
     grpc_port: int = Field(8001, ge=1, le=65535)
     metrics_port: int = Field(8002, ge=1, le=65535)
     response_cache_mb: int = Field(64, ge=1)
-    unready_seconds: float = Field(0.0, ge=0)
-    """At the end: how long to go on serving once readiness is withdrawn, so that balancers look elsewhere."""
+    unready_seconds: float = Field(2.0, ge=0)
+    """At the end: how long to go on serving once readiness is withdrawn, so that balancers look elsewhere. Triton
+    needs up to a second of it to say so."""
     drain_seconds: float = Field(30.0, ge=0)
     """At the end: how long running requests may take to finish, while new ones are refused."""
     start_seconds: float = Field(120.0, gt=0)
     settled_seconds: float = Field(30.0, ge=0)
     """A part that lived this long is restarted at once when it dies; after 8 shorter lives in a row the stack
     gives up."""
+    probe_seconds: float = Field(10.0, gt=0)
+    """Between two inferences of the supervisor, to see whether the stack lives, and how long one may take."""
 
     @model_validator(mode="after")
     def _distinct_ports(self) -> ServerConfig:
@@ -167,8 +180,9 @@ class Config(BaseSettings):
 def load(path: Path | None = None) -> Config:
     """Read the configuration: `path`, else $HEADRACE_CONFIG, else headrace.yaml of the project if present.
 
-    Raises `ConfigError` that names the file and the key.
+    Raises `ConfigError` that names the file and the key, or the environment variable.
     """
+    _refuse_misspelt(os.environ)
     named = path or (Path(os.environ[CONFIG_FILE_ENV]) if os.environ.get(CONFIG_FILE_ENV) else None)
     file = named or paths.PROJECT / "headrace.yaml"
     document = _read(file, must_exist=named is not None)
@@ -179,6 +193,38 @@ def load(path: Path | None = None) -> Config:
         return Config(**values)
     except ValidationError as error:
         raise replace(document, places=document.places | _overrides()).errors(error) from None
+
+
+def _refuse_misspelt(environment: Mapping[str, str]) -> None:
+    """An override whose name sets nothing would be ignored in silence."""
+    settings = {_env(key): open_ended for key, open_ended in _keys(Config)}
+    for name, value in environment.items():
+        key = name.upper()  # pydantic does not mind the case
+        if not key.startswith(ENV_PREFIX) or name in OTHER_ENVS or key in settings:
+            continue
+        if any(open_ended and key.startswith(f"{mapping}__") for mapping, open_ended in settings.items()):
+            continue
+        if _KUBERNETES.search(name) and (not name.endswith("_PORT") or "://" in value):
+            continue
+        known = {name.removeprefix(ENV_PREFIX): name for name in (*settings, *OTHER_ENVS)}
+        near = difflib.get_close_matches(key.removeprefix(ENV_PREFIX), known, n=1)
+        hint = f"did you mean {known[near[0]]}?" if near else "see headrace/config.py for the keys"
+        raise ConfigError(f"${name}: sets no key of the configuration; {hint}")
+
+
+def _keys(section: type[BaseModel], around: Location = ()) -> Iterator[tuple[Location, bool]]:
+    """Every key that may be set, sections among them, and whether any name may stand below it."""
+    for name, field in section.model_fields.items():
+        key = (*around, name)
+        kinds = (field.annotation, *get_args(field.annotation))
+        yield key, any(get_origin(kind) is dict for kind in kinds)
+        for kind in kinds:
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                yield from _keys(kind, key)
+
+
+def _env(key: Location) -> str:
+    return ENV_PREFIX + "__".join(map(str, key)).upper()
 
 
 def _overrides() -> dict[Location, str]:

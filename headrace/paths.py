@@ -22,6 +22,11 @@ def default_model() -> Path:
     return home() / "models" / DEFAULT_MODEL
 
 
+def run_folders() -> Path:
+    """One folder for every stack that ever ran."""
+    return home() / "run"
+
+
 def run_folder(http_port: int) -> Path:
     """Pid, status, logs and socket of the stack on this port: ports tell two stacks apart."""
-    return home() / "run" / str(http_port)
+    return run_folders() / str(http_port)

@@ -8,12 +8,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from headrace.errors import ConfigError
 
 Location = tuple[str | int, ...]
 T = TypeVar("T")
+
+
+class Section(BaseModel):
+    """A mapping in one of our files: unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 @dataclass(frozen=True)

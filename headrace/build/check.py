@@ -5,16 +5,17 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
 
-import jinja2
-from tokenizers import Tokenizer
+import numpy as np
 
 from headrace.build.recipes import KnownPrompt
-from headrace.errors import StartupError
+from headrace.errors import HeadraceError, StartupError
+from headrace.text.chat import ChatTemplate
+from headrace.text.messages import Message
+from headrace.text.tokenizer import Tokenizer
 
 # An 8-bit KV cache, the default under bf16, sends so small a model astray; here only its files are judged.
 _EXACT = {
@@ -34,29 +35,36 @@ def check(folder: Path, known: KnownPrompt) -> None:
 
 
 def problem(folder: Path, known: KnownPrompt) -> str | None:
-    """Compare our tokenizer, OpenVINO's and the greedy answer with what is known."""
+    """Ask as the platform does, by its own template and tokenizer, and compare with what is known.
+
+    OpenVINO's tokenizer must agree with ours: the engine has it read JSON schemas.
+    """
+    import openvino
     import openvino_genai
 
-    prompt = _prompt(folder, known.question)
-    ours = Tokenizer.from_file(str(folder / "tokenizer.json")).encode(prompt, add_special_tokens=False).ids
-    if len(ours) != known.tokens:
-        return f"{known.question!r} has {len(ours)} tokens, expected {known.tokens}"
+    tokenizer = Tokenizer(folder)
+    prompt = ChatTemplate(folder, tokenizer).encode([Message(role="user", content=known.question)])
+    if len(prompt) != known.tokens:
+        return f"{known.question!r} has {len(prompt)} tokens, expected {known.tokens}"
     pipeline = openvino_genai.LLMPipeline(str(folder), "CPU", **_EXACT)
-    tensor = pipeline.get_tokenizer().encode(prompt, add_special_tokens=False).input_ids
-    if (theirs := tensor.data[0].tolist()) != ours:
-        return f"tokenizer.json gives {ours}, OpenVINO's tokenizer {theirs}"
+    theirs = pipeline.get_tokenizer()
+    text = theirs.decode(prompt, skip_special_tokens=False)
+    if (again := theirs.encode(text, add_special_tokens=False).input_ids.data[0].tolist()) != prompt:
+        return f"tokenizer.json gives {prompt}, OpenVINO's tokenizer {again}"
     settings = openvino_genai.GenerationConfig(max_new_tokens=known.answer_tokens, apply_chat_template=False)
-    answer = str(pipeline.generate(prompt, settings))
+    token_ids = pipeline.generate(openvino.Tensor(np.array([prompt], dtype=np.int64)), settings).tokens[0]
+    answer = b"".join(map(tokenizer.token_bytes, token_ids)).decode("utf-8", "replace")
     if known.answer_contains not in answer:
         return f"it answers {answer!r} to {known.question!r}, expected {known.answer_contains!r} in it"
     return None
 
 
-def _prompt(folder: Path, question: str) -> str:
-    settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-    template = jinja2.Environment(autoescape=False).from_string(settings["chat_template"])  # noqa: S701 - no HTML
-    return template.render(messages=[{"role": "user", "content": question}], add_generation_prompt=True)
+def _main() -> str | None:
+    try:
+        return problem(Path(sys.argv[1]), KnownPrompt.model_validate_json(sys.argv[2]))
+    except HeadraceError as error:
+        return str(error)
 
 
 if __name__ == "__main__":
-    sys.exit(problem(Path(sys.argv[1]), KnownPrompt.model_validate_json(sys.argv[2])))
+    sys.exit(_main())

@@ -36,7 +36,7 @@ def problem() -> str | None:
         age = "old" if sys.version_info[:2] < OLDEST else "new"
         return (
             f"{sys.executable} is Python {version}, which is too {age}: Headrace needs 3.11 or 3.12; "
-            "try `make setup PYTHON=python3.11`"
+            "try `make setup PYTHON=python3.12`"
         )
     if platform.system() != "Linux" or platform.machine() != "x86_64":
         return (

@@ -7,14 +7,14 @@ from importlib.metadata import version
 from pathlib import Path
 
 from headrace import paths
-from headrace.build import manifest, parts
+from headrace.build import manifest, parts, recipes
 from headrace.build.atomic import replaced_folder, sha256_of
 from headrace.build.check import check
 from headrace.build.convert import convert
 from headrace.build.manifest import Manifest
 from headrace.build.progress import Progress
 from headrace.build.quantize import requantize
-from headrace.build.recipes import Recipe, recipe
+from headrace.build.recipes import Recipe
 from headrace.build.tokenizer import write_files
 from headrace.errors import StartupError
 
@@ -24,7 +24,7 @@ _TOOLS = ("gguf", "openvino", "openvino-genai", "openvino-tokenizers", "tokenize
 
 
 def default_recipe() -> Recipe:
-    return recipe(paths.DEFAULT_MODEL)
+    return recipes.recipe(paths.DEFAULT_MODEL)
 
 
 def verify(folder: Path, deep: bool = False) -> Manifest:

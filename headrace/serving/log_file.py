@@ -35,8 +35,14 @@ class LogFile:
 
     def write_raw(self, part: str, line: str) -> None:
         """One line as a part printed it."""
-        if line.strip():
-            self.write(json.dumps(parse(part, line), ensure_ascii=False))
+        if not line.strip():
+            return
+        try:
+            text = json.dumps(parse(part, line), ensure_ascii=False)
+        except RecursionError:
+            # Read, but too deep to be written.
+            text = json.dumps(_message(part, line), ensure_ascii=False)
+        self.write(text)
 
     def close(self) -> None:
         self._handler.close()
@@ -47,15 +53,14 @@ def parse(part: str, line: str) -> dict[str, Any]:
 
     Understands JSON lines and Triton's own format; anything else is the message itself.
     """
-    now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    defaults = {"ts": now, "level": "info", "part": part, "message": ""}
+    defaults = _message(part, line)
     if line.startswith("{"):
         try:
             event = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             event = None
         if isinstance(event, dict):
-            return defaults | event
+            return defaults | {"level": "info", "message": ""} | event
     if match := _TRITON_LINE.fullmatch(line):
         return defaults | {
             "ts": match["ts"],
@@ -63,14 +68,20 @@ def parse(part: str, line: str) -> dict[str, Any]:
             "message": _unquoted(match["message"]),
             "source": match["source"],
         }
+    return defaults
+
+
+def _message(part: str, line: str) -> dict[str, Any]:
+    """The line itself as the message."""
+    now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     level = "error" if line.startswith("error: ") else "debug" if line.startswith(("|", "+--")) else "info"
-    return defaults | {"level": level, "message": line}
+    return {"ts": now, "level": level, "part": part, "message": line}
 
 
 def _unquoted(message: str) -> str:
     """Triton writes its own messages as JSON strings."""
     try:
         text = json.loads(message)
-    except ValueError:
+    except (ValueError, RecursionError):
         return message
     return text if isinstance(text, str) else message

@@ -14,11 +14,15 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 _DIE_WITH_PARENT = Path(__file__).with_name("die_with_parent.py")
 _LONGEST_LINE = 65_536
 _KEPT_LINES = 50
 # How long output is still read once the process has ended: a grandchild may hold the pipe open.
 _OUTPUT_GRACE_SECONDS = 0.5
+
+log = structlog.get_logger()
 
 
 class ChildProcess:
@@ -59,10 +63,18 @@ class ChildProcess:
         finally:
             os.close(write_end)
         child: ChildProcess
+        lost = 0
 
         def keep(line: str) -> None:
+            nonlocal lost
             child.last_lines.append(line)
-            on_line(line)
+            try:
+                on_line(line)
+            except Exception as error:
+                # Whatever it is: a child whose output nobody reads blocks on a full pipe.
+                lost += 1
+                if lost == 1:
+                    log.exception("lines of output are lost", pid=child.pid, problem=repr(error))
 
         child = cls(process, asyncio.create_task(_read_lines(read_end, keep)))
         return child

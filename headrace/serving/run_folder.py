@@ -17,7 +17,7 @@ import msgspec
 import yaml
 
 from headrace import paths
-from headrace.config import Config
+from headrace.config import Config, ServerConfig
 from headrace.errors import StartupError
 from headrace.serving.status import Status
 
@@ -36,6 +36,8 @@ class RunFolder:
         self.config_file = self.root / "config.yaml"
         self.stop_file = self.root / "stop"
         """Its presence tells the gate to give up, so that the server can exit."""
+        self.shut_file = self.root / "shut"
+        """Its presence keeps the gate shut although the worker takes requests."""
         self.log_file = self.root / "logs" / "headrace.jsonl"
         self.console_file = self.root / "logs" / "console.log"
         """What a supervisor in the background prints."""
@@ -118,7 +120,7 @@ class RunFolder:
 
     def clear(self) -> None:
         """Remove what an earlier stack left, except its logs."""
-        for file in (self.socket, self.stop_file, self.status_file):
+        for file in (self.socket, self.stop_file, self.shut_file, self.status_file):
             file.unlink(missing_ok=True)
         for folder in (self.models, self.ensembles, self.gate, self.backends):
             shutil.rmtree(folder, ignore_errors=True)
@@ -127,6 +129,13 @@ class RunFolder:
         """The configuration with every override applied: what all parts of the stack read."""
         text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
         _write(self.config_file, text)
+
+    def read_server_config(self) -> ServerConfig | None:
+        """The server's settings as the running stack uses them, whatever the environment says now."""
+        try:
+            return ServerConfig(**yaml.safe_load(self.config_file.read_text(encoding="utf-8"))["server"])
+        except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError):
+            return None
 
     def write_status(self, status: Status) -> None:
         _write(self.status_file, msgspec.json.format(msgspec.json.encode(status), indent=1).decode())

@@ -33,7 +33,10 @@ _STOP_SECONDS = 20.0
 
 
 def serve(config: Config, on_ready: Callable[[Chunk, float], None]) -> None:
-    """Run a stack until SIGINT or SIGTERM. Raises `StartupError` when it cannot start or gave up."""
+    """Run a stack until SIGINT, SIGTERM, or SIGHUP, which comes when the terminal closes.
+
+    Raises `StartupError` when it cannot start or gave up.
+    """
     folder = RunFolder.of(config)
     folder.create()
     with folder.lock(), contextlib.closing(LogFile(folder.log_file)) as log_file:
@@ -46,7 +49,7 @@ def serve(config: Config, on_ready: Callable[[Chunk, float], None]) -> None:
         async def run() -> None:
             supervisor = Supervisor(config, folder, distribution, log_file, on_ready)
             loop = asyncio.get_running_loop()
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in _stop_signals():
                 loop.add_signal_handler(number, supervisor.request_stop)
             await supervisor.run()
 
@@ -62,15 +65,23 @@ def serve(config: Config, on_ready: Callable[[Chunk, float], None]) -> None:
             folder.clear()
 
 
+def _stop_signals() -> list[signal.Signals]:
+    """What ends a stack. Under `nohup` a closed terminal does not."""
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return [signal.SIGINT, signal.SIGTERM] + ([] if ignored else [signal.SIGHUP])
+
+
 def up(config: Config, config_file: Path | None) -> Status:
     """Start a stack in the background, or find the running one, and wait until it has answered.
+
+    One that is about to stop is waited for, and then a new one is started.
 
     Raises `StartupError` with the line that the supervisor printed when it could not start.
     """
     folder = RunFolder.of(config)
     folder.create()
-    if folder.locked():
-        return _wait_until_started(folder, None)
+    if (running := _running(folder, config)) is not None:
+        return running
     command = [sys.executable, "-m", "headrace.cli", "serve"]
     if config_file is not None:
         command += ["--config", str(config_file)]
@@ -87,17 +98,43 @@ def up(config: Config, config_file: Path | None) -> Status:
         raise
 
 
-def _wait_until_started(folder: RunFolder, supervisor: subprocess.Popen[bytes] | None) -> Status:
-    """The supervisor itself ends when it cannot start in time, so this ends too."""
-    while True:
-        ended = supervisor.poll() is not None if supervisor is not None else not folder.locked()
-        if ended:
-            raise StartupError(_last_error(folder))
+def _running(folder: RunFolder, config: Config) -> Status | None:
+    """The stack that runs here, once it has answered; None when there is none, or none any more."""
+    deadline: float | None = None
+    begun = folder.locked()
+    while folder.locked():
         status = folder.read_status()
-        ours = supervisor is None or (status is not None and status.pid == supervisor.pid)
-        if status is not None and ours and status.start_seconds is not None:
+        if status is not None and status.pid != folder.pid():
+            status = None  # of an earlier one
+        if status is not None and status.state == "draining":
+            begun = False
+            deadline = deadline or time.monotonic() + _longest_stop(folder, config)
+            if time.monotonic() > deadline:
+                raise StartupError(
+                    f"the stack that runs here (pid {status.pid}) does not stop; end it with `headrace down --now`"
+                )
+        elif status is not None and status.start_seconds is not None:
             return status
         time.sleep(_POLL_SECONDS)
+    if begun:
+        raise StartupError(_last_error(folder))
+    return None
+
+
+def _wait_until_started(folder: RunFolder, supervisor: subprocess.Popen[bytes]) -> Status:
+    """The supervisor itself ends when it cannot start in time, so this ends too."""
+    while supervisor.poll() is None:
+        status = folder.read_status()
+        if status is not None and status.pid == supervisor.pid and status.start_seconds is not None:
+            return status
+        time.sleep(_POLL_SECONDS)
+    raise StartupError(_last_error(folder))
+
+
+def _longest_stop(folder: RunFolder, config: Config) -> float:
+    """Seconds that the running stack may take to stop; it may have been started with other settings than ours."""
+    server = folder.read_server_config() or config.server
+    return server.unready_seconds + server.drain_seconds + _STOP_SECONDS
 
 
 def _last_error(folder: RunFolder) -> str:
@@ -121,7 +158,7 @@ def down(config: Config, now: bool = False) -> bool:
         for _ in range(2 if now else 1):
             os.kill(pid, signal.SIGTERM)
             time.sleep(_POLL_SECONDS)
-    deadline = time.monotonic() + config.server.drain_seconds + _STOP_SECONDS
+    deadline = time.monotonic() + _longest_stop(folder, config)
     while folder.locked():
         if time.monotonic() > deadline:
             with contextlib.suppress(ProcessLookupError):

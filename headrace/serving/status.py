@@ -54,7 +54,9 @@ def part_status(keeper: Keeper) -> PartStatus:
 def addresses(config: Config) -> dict[str, str]:
     """The three addresses, as a client of this machine writes them."""
     server = config.server
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(server.host, server.host)  # noqa: S104
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(server.host, server.host)  # noqa: S104
+    if ":" in host:
+        host = f"[{host}]"
     return {
         "http": f"http://{host}:{server.http_port}",
         "grpc": f"{host}:{server.grpc_port}",

@@ -28,8 +28,17 @@ def steps_of(server_pid: int) -> dict[int, str]:
     return found
 
 
-async def first_death(stubs: dict[int, str]) -> str:
-    """Wait until one of these processes has ended; returns its name. Nothing is polled."""
+async def first_death(stubs: dict[int, str], expected: int) -> str:
+    """Wait until one of these processes has ended; returns a line that names it. Nothing is polled.
+
+    There should be at least `expected` of them: one that died before it was listed is seen by its absence.
+    """
+    if len(stubs) < expected:
+        return f"{expected - len(stubs)} of its {expected} Python steps died at its start"
+    return f"its Python step {await _first_name(stubs)} died"
+
+
+async def _first_name(stubs: dict[int, str]) -> str:
     loop = asyncio.get_running_loop()
     death: asyncio.Future[str] = loop.create_future()
 

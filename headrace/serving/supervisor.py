@@ -21,16 +21,19 @@ from headrace.serving.backoff import Backoff
 from headrace.serving.engine_worker import EngineWorker
 from headrace.serving.gate import Gate
 from headrace.serving.keeper import Keeper
+from headrace.serving.liveness import Liveness
 from headrace.serving.log_file import LogFile
 from headrace.serving.run_folder import RunFolder
 from headrace.serving.status import PartStatus, State, Status, addresses, part_status
 from headrace.serving.triton_part import Triton
+from headrace.worker.protocol import WorkerStats
 
 _READINESS_SECONDS = 0.5
-_PROBE_SECONDS = 10.0
+# A step of the engine may hold up the worker's answer.
+_STATS_SECONDS = 5.0
 # Ready parts behind a server that says "not ready" for this long: only a restart opens the gate again.
 _LONGEST_CLOSED_SECONDS = 20.0
-_DRAIN_POLL_SECONDS = 0.05
+_POLL_SECONDS = 0.05
 # Beyond Triton's own wait: unloading its models takes a second or two.
 _TRITON_STOP_SECONDS = 10.0
 _WORKER_STOP_SECONDS = 2.0
@@ -84,25 +87,19 @@ class Supervisor:
         """
         self._prepare()
         self._report()
-        duties: tuple[Coroutine[Any, Any, None], ...] = (
-            self._worker_keeper.run(),
-            self._triton_keeper.run(),
-            self._first_answer(),
-            self._watch_readiness(),
-            self._watch_liveness(),
-        )
-        tasks = [asyncio.create_task(duty) for duty in duties]
-        stop = asyncio.create_task(self._drain.wait())
+        keepers = _tasks(self._worker_keeper.run(), self._triton_keeper.run())
+        watchers = _tasks(self._first_answer(), self._watch_readiness(), self._watch_liveness())
+        (stop,) = _tasks(self._drain.wait())
         try:
-            await _first_failure_or(stop, tasks)
+            await _first_failure_or(stop, [*keepers, *watchers])
+            # A drain looks like a fault to them: not ready for long, and no new request is answered.
+            await _cancel(watchers)
             if self._start_seconds is not None:
                 await self._drain_worker()
         finally:
-            for task in (stop, *tasks):
-                task.cancel()
-            await asyncio.gather(stop, *tasks, return_exceptions=True)
+            await _cancel([stop, *keepers, *watchers])
             await self._stop_parts()
-            await self._client.__aexit__()
+            await self._client.close()
 
     def _prepare(self) -> None:
         """The files that the parts read."""
@@ -148,34 +145,35 @@ class Supervisor:
             elif time.monotonic() - closed_since > _LONGEST_CLOSED_SECONDS:
                 closed_since = None
                 self._triton_keeper.restart("it stayed not ready although the engine is up")
-            await asyncio.sleep(_READINESS_SECONDS if self._start_seconds else _DRAIN_POLL_SECONDS)
+            await asyncio.sleep(_READINESS_SECONDS if self._start_seconds else _POLL_SECONDS)
 
     async def _watch_liveness(self) -> None:
-        """A real inference now and then. After three without an answer, restart what does not answer."""
-        liveness = probe.Liveness()
+        """A real inference now and then. When a row of them has no answer, restart the part at fault."""
+        liveness = Liveness(self._config.engine.max_running)
+        keepers = {"worker": self._worker_keeper, "triton": self._triton_keeper}
+        seconds = self._config.server.probe_seconds
         while True:
-            await asyncio.sleep(_PROBE_SECONDS)
+            await asyncio.sleep(seconds)
             if not (self._start_seconds and self._server_ready and self._parts_ready()):
-                liveness.succeeded()
+                liveness.forget()
                 continue
-            try:
-                await probe.ask_once(self._client, _PROBE_SECONDS)
-            except HeadraceError as error:
-                stats = await self._worker.stats()
-                log.warning("probe failed", problem=str(error))
-                if liveness.failed(stats, self._config.engine.max_running):
-                    liveness.succeeded()
-                    keeper = self._worker_keeper if stats is None else self._triton_keeper
-                    keeper.restart("it does not answer")
-            else:
-                liveness.succeeded()
+            finding = await probe.examine(self._client, liveness.door, seconds, self._worker_stats)
+            if finding.problem is not None:
+                log.warning("probe failed", door=liveness.door, problem=finding.problem)
+            if culprit := liveness.judge(finding):
+                liveness.forget()
+                keepers[culprit].restart("it does not answer")
+
+    async def _worker_stats(self) -> WorkerStats | None:
+        return await self._worker.stats(_STATS_SECONDS)
 
     async def _drain_worker(self) -> None:
         """Refuse new requests and wait for the running ones, for as long as configured."""
         self._draining = True
         self._report()
         # Readiness first, so that who routes by it looks elsewhere; then the worker refuses what still comes.
-        self._gate.close()
+        with contextlib.suppress(OSError):
+            self._gate.shut()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._now.wait(), self._config.server.unready_seconds)
         with contextlib.suppress(EngineUnavailable, TimeoutError):
@@ -185,11 +183,12 @@ class Supervisor:
                     stats = await self._worker.stats()
                     if stats is None or stats.live == 0:
                         return
-                    await asyncio.sleep(_DRAIN_POLL_SECONDS)
+                    await asyncio.sleep(_POLL_SECONDS)
 
     async def _stop_parts(self) -> None:
         """Triton first: its steps still deliver what the worker has made."""
-        self._folder.stop_file.touch()
+        with contextlib.suppress(OSError):
+            self._folder.stop_file.touch()
         started = self._start_seconds is not None
         stopping = asyncio.create_task(self._triton_keeper.stop(_TRITON_STOP_SECONDS if started else 0))
         hurry = asyncio.create_task(self._now.wait())
@@ -211,25 +210,40 @@ class Supervisor:
         return "ready" if self._parts_ready() and self._server_ready else "degraded"
 
     def _report(self) -> None:
+        """Write the status file. A stack that is well goes on without one."""
+        try:
+            self._folder.write_status(self._status())
+        except OSError as error:
+            log.warning("the status was not written", file=str(error.filename), problem=error.strerror)
+
+    def _status(self) -> Status:
         parts: dict[str, PartStatus] = {
             "engine_worker": part_status(self._worker_keeper),
             "tritonserver": part_status(self._triton_keeper),
         }
-        self._folder.write_status(
-            Status(
-                state=self._state(),
-                pid=os.getpid(),
-                started_at=self._started_at,
-                start_seconds=self._start_seconds,
-                engine=self._config.engine.name,
-                model=self._config.engine.model.name,
-                parts=parts,
-                **addresses(self._config),
-            )
+        return Status(
+            state=self._state(),
+            pid=os.getpid(),
+            started_at=self._started_at,
+            start_seconds=self._start_seconds,
+            engine=self._config.engine.name,
+            model=self._config.engine.model.name,
+            parts=parts,
+            **addresses(self._config),
         )
 
 
-async def _first_failure_or(stop: asyncio.Task[Any], tasks: list[asyncio.Task[None]]) -> None:
+def _tasks(*duties: Coroutine[Any, Any, Any]) -> list[asyncio.Task[Any]]:
+    return [asyncio.create_task(duty) for duty in duties]
+
+
+async def _cancel(tasks: list[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _first_failure_or(stop: asyncio.Task[Any], tasks: list[asyncio.Task[Any]]) -> None:
     """Return when `stop` is done; raise what the first failing task raised."""
     pending: set[asyncio.Task[Any]] = {stop, *tasks}
     while not stop.done():

@@ -9,9 +9,10 @@ import structlog
 from headrace.build.triton import TritonDistribution
 from headrace.client import Client
 from headrace.config import Config
-from headrace.serving import shared_memory, stubs, tritonserver
+from headrace.serving import python_environments, repository, shared_memory, stubs, tritonserver
+from headrace.serving.first_errors import FirstErrors
 from headrace.serving.gate import Gate
-from headrace.serving.log_file import LogFile, parse
+from headrace.serving.log_file import LogFile
 from headrace.serving.process import ChildProcess
 from headrace.serving.run_folder import RunFolder
 
@@ -43,11 +44,13 @@ class Triton:
         self._log_file = log_file
         self._client = client
         self._finished = asyncio.Event()
+        self._errors = FirstErrors()
 
     async def start(self) -> ChildProcess:
         # A step's own start waits for the worker, so an empty gate is right at first.
         self._gate.reset()
         self._finished.clear()
+        self._errors = FirstErrors()
         return await ChildProcess.start(
             tritonserver.command(self._distribution, self._config, self._folder),
             tritonserver.environment(self._distribution, self._folder),
@@ -58,8 +61,10 @@ class Triton:
         return await self._client.ready(_ANSWER_SECONDS)
 
     async def until_unfit(self, process: ChildProcess) -> str:
-        name = await stubs.first_death(stubs.steps_of(process.pid))
-        return f"its Python step {name} died"
+        expected = repository.count_python_instances(
+            [self._folder.models, self._folder.ensembles], self._config.profile
+        )
+        return await stubs.first_death(stubs.steps_of(process.pid), expected)
 
     async def until_finished(self) -> None:
         """All running requests are answered. The two seconds of unloading that follow are not worth waiting
@@ -71,12 +76,14 @@ class Triton:
         self._log_file.write_raw(self.name, line)
         if _FINISHED in line:
             self._finished.set()
+        self._errors.add(line)
 
     def on_ended(self) -> None:
         if removed := shared_memory.sweep(self._folder.shared_memory_prefix):
             log.info("shared memory swept", segments=len(removed))
+        if folders := python_environments.sweep():
+            log.info("folders of Python environments swept", folders=folders)
 
     def explain(self, process: ChildProcess) -> str | None:
-        """The first error that it logged."""
-        events = (parse(self.name, line) for line in process.last_lines)
-        return next((str(event["message"]) for event in events if event["level"] == "error"), None)
+        """The error that it logged first, where it says which model could not be loaded."""
+        return self._errors.cause()

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from headrace.build.triton import TritonDistribution
 from headrace.config import CONFIG_FILE_ENV, PORT_ENVS, Config
+from headrace.serving import listen
 from headrace.serving.run_folder import RunFolder
 
 SOCKET_ENV = "HEADRACE_SOCKET"
@@ -38,13 +39,13 @@ def command(distribution: TritonDistribution, config: Config, folder: RunFolder)
         f"--backend-config=python,shm-region-prefix-name={folder.shared_memory_prefix}",
         f"--cache-directory={distribution.caches}",
         f"--cache-config=local,size={server.response_cache_mb * 1024 * 1024}",
-        f"--http-address={server.host}",
+        f"--http-address={listen.http_address(server.host)}",
         f"--http-port={server.http_port}",
         f"--http-restricted-api={locked}",
-        f"--grpc-address={server.host}",
+        f"--grpc-address={listen.grpc_address(server.host)}",
         f"--grpc-port={server.grpc_port}",
         f"--grpc-restricted-protocol={locked}",
-        f"--metrics-address={server.host}",
+        f"--metrics-address={listen.http_address(server.host)}",
         f"--metrics-port={server.metrics_port}",
         "--allow-gpu-metrics=false",
         "--allow-sagemaker=false",

@@ -1,7 +1,8 @@
 """`python -m headrace.worker --socket PATH`: load the engine, warm it up, then listen.
 
 The socket appears only after a real generation, so whoever can connect can be served. Exit codes: 0 after
-SIGTERM, 78 when the configuration or the model is wrong (restarting would not help), 70 when the engine broke.
+SIGTERM, 78 when the configuration or the model is wrong (restarting would not help), 70 when the engine broke, in
+the warm-up or later.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from headrace import config as configuration
 from headrace.config import Config
 from headrace.engine.interface import Engine, EngineRequest, SamplingParams
 from headrace.engine.registry import create
-from headrace.errors import StartupError
+from headrace.engine.trtllm.options import check_limits
+from headrace.errors import HeadraceError, StartupError
 from headrace.logs import configure
 from headrace.text.chat import ChatTemplate
 from headrace.text.messages import Message
@@ -49,11 +51,20 @@ async def serve(config: Config, socket_path: Path) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
+    if config.engine.name == "trtllm":
+        check_limits(config.engine, config.limits)
     tokenizer = Tokenizer(config.engine.model)
     engine = create(config.engine.name)
-    await engine.start(config.engine)
-    await _warm_up(engine, config, tokenizer)
-    worker = Worker(engine, config, tokenizer)
+    try:
+        await engine.start(config.engine)
+        await _warm_up(engine, config, tokenizer)
+        return await _work(Worker(engine, config, tokenizer), config, socket_path, ended)
+    finally:
+        with contextlib.suppress(Exception):
+            await engine.stop()
+
+
+async def _work(worker: Worker, config: Config, socket_path: Path, ended: asyncio.Event) -> int:
     server = await worker.listen(socket_path)
     log.info("ready", engine=config.engine.name, model=str(config.engine.model))
     waits = [asyncio.create_task(event.wait()) for event in (ended, worker.broken)]
@@ -61,8 +72,9 @@ async def serve(config: Config, socket_path: Path) -> int:
     # A turn of the loop, so that failures already queued still leave.
     await asyncio.sleep(0.05)
     server.close()
-    with contextlib.suppress(Exception):
-        await engine.stop()
+    # Before the engine ends its requests as `cancelled`: who still waits must hear of an error instead.
+    for connection in list(worker.connections):
+        connection.close()
     return EXIT_ENGINE_BROKE if worker.broken.is_set() else 0
 
 
@@ -74,9 +86,9 @@ def main() -> int:
     arguments.socket.unlink(missing_ok=True)
     try:
         return asyncio.run(serve(configuration.load(), arguments.socket))
-    except StartupError as error:
+    except HeadraceError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
-        return EXIT_BAD_CONFIG
+        return EXIT_BAD_CONFIG if isinstance(error, StartupError) else EXIT_ENGINE_BROKE
     finally:
         arguments.socket.unlink(missing_ok=True)
 

@@ -22,7 +22,8 @@ class TritonPythonModel:
 
     def _answer(self, get: GetTensor) -> Outputs:
         seed = tensors.integer(get, "random_seed")
+        drawn = seed is None
         if seed is None:
             greedy = not tensors.number(get, "temperature")
             seed = 0 if greedy else secrets.randbits(63)
-        return {"drawn_seed": row(seed, np.uint64)}
+        return {"drawn_seed": row(seed, np.uint64), "seed_drawn": row(drawn, np.bool_)}

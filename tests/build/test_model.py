@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -83,6 +84,22 @@ def test_a_tokenizer_that_differs_is_found(copy: Path) -> None:
     text = file.read_text().replace('"ĠFrance":', '"ĠFrancx":', 1)
     file.write_text(text)
     with pytest.raises(StartupError):
+        check(copy, model.default_recipe().known_prompt)
+
+
+@pytest.mark.parametrize(
+    ("template", "complaint"),
+    [
+        ("{{ ''.__class__.__mro__ }}{{ messages[0].content.__class__.__init__.__globals__ }}", "is unsafe"),
+        ("{% for m in messages %}\n{{ m.content }}\n{% endfor %}\n", "has 8 tokens, expected 37"),
+        ("{% for", "chat_template is not valid"),
+    ],
+    ids=["unsafe", "trimmed as it is served", "broken"],
+)
+def test_the_chat_template_runs_as_it_is_served(copy: Path, template: str, complaint: str) -> None:
+    file = copy / "tokenizer_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"chat_template": template}))
+    with pytest.raises(StartupError, match=rf"^the model that was built is wrong: .*{complaint}"):
         check(copy, model.default_recipe().known_prompt)
 
 

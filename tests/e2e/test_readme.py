@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,13 +15,12 @@ from pathlib import Path
 import pytest
 
 from headrace import paths
-from headrace.config import PORT_ENVS
-from perf.stack import free_ports
 from tests.stack import Stack
 
 README = (paths.PROJECT / "README.md").read_text(encoding="utf-8")
 START_SECONDS = 120
 STOP_SECONDS = 60
+MAKE_FAILED = 2
 ANSWER = "The capital of France is Paris."
 
 
@@ -37,7 +37,7 @@ def ports_of(stack: Stack, text: str) -> str:
     return text
 
 
-def shell(command: str, env: dict[str, str] | None = None) -> str:
+def shell(command: str, env: dict[str, str] | None = None, status: int = 0) -> str:
     done = subprocess.run(
         ["bash", "-c", command],
         cwd=paths.PROJECT,
@@ -47,7 +47,7 @@ def shell(command: str, env: dict[str, str] | None = None) -> str:
         timeout=120,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == status, done.stdout + done.stderr
     return done.stdout
 
 
@@ -95,35 +95,58 @@ def test_the_table_of_inputs_is_the_door_s(stack: Stack) -> None:
 
 
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
-    ports = dict(zip(PORT_ENVS.values(), map(str, free_ports(3)), strict=True))
+def own_stack() -> Iterator[Stack]:
+    """Not yet started; on the engine that starts in no time."""
+    stack = Stack(HEADRACE_ENGINE__NAME="mock")
+    yield stack
+    stack.headrace("down", "--now")
+    assert (stack.processes(), stack.segments()) == ([], [])
+    shutil.rmtree(stack.folder.root)
+
+
+def test_up_status_ask_and_down_by_make(own_stack: Stack) -> None:
+    env = own_stack.environment
+    assert shell("make status", env, status=MAKE_FAILED).startswith("stopped")
+    up = shell("make up", env)
+    assert f"http://127.0.0.1:{own_stack.http_port}" in up
+    (curl,) = re.findall(r"^curl .*$", up, flags=re.MULTILINE)
+    assert '"text_output"' in shell(curl)
+    assert shell("make status", env).startswith("ready")
+    assert shell('make ask Q="What is the capital of France?"', env).strip()
+    assert shell("make down", env) == "stopped\n"
+    assert (own_stack.processes(), own_stack.segments()) == ([], [])
+    assert shell("make down", env) == "not running\n"
+    shell('make ask Q="Is anybody there?"', env, status=MAKE_FAILED)
+
+
+def test_make_serve_prints_a_curl_line_that_works_and_ends_on_ctrl_c(own_stack: Stack, tmp_path: Path) -> None:
     output = tmp_path / "serve.txt"
     with output.open("wb") as file:
         process = subprocess.Popen(
             ["make", "serve"],
             cwd=paths.PROJECT,
-            env=os.environ | ports | {"HEADRACE_ENGINE__NAME": "mock"},
+            env=own_stack.environment,
             stdout=file,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    yield process, output
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def test_make_serve_prints_a_curl_line_that_works_and_ends_on_ctrl_c(
-    served: tuple[subprocess.Popen[bytes], Path],
-) -> None:
-    process, output = served
-    deadline = time.monotonic() + START_SECONDS
-    while not (lines := re.findall(r"^ *(curl .*)$", output.read_text(), flags=re.MULTILINE)):
-        assert process.poll() is None, output.read_text()
-        assert time.monotonic() < deadline, output.read_text()
-        time.sleep(0.1)
-    assert '"text_output"' in shell(lines[0])
-    # As a terminal does it: the signal goes to make and to what it runs.
-    os.killpg(process.pid, signal.SIGINT)
-    process.wait(STOP_SECONDS)
-    assert "Traceback" not in output.read_text()
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while not (lines := re.findall(r"^ *(curl .*)$", output.read_text(), flags=re.MULTILINE)):
+            assert process.poll() is None, output.read_text()
+            assert time.monotonic() < deadline, output.read_text()
+            time.sleep(0.1)
+        assert '"text_output"' in shell(lines[0])
+        assert own_stack.processes()
+        # As a terminal does it: the signal goes to make and to what it runs.
+        os.killpg(process.pid, signal.SIGINT)
+        status = process.wait(STOP_SECONDS)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    # make ends by the signal that it was sent, once what it ran has ended
+    assert status == -signal.SIGINT, output.read_text()
+    assert (own_stack.processes(), own_stack.segments()) == ([], [])
+    said = output.read_text().partition("Ctrl-C drains and stops\n")[2]
+    assert re.fullmatch(r"(make: .* Interrupt\n)?", said), said

@@ -5,129 +5,35 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
-from headrace import paths
-from headrace.config import EngineConfig, MockConfig, OpenVinoConfig
-from headrace.engine.interface import Engine, EngineRequest, EngineStats, SamplingParams, TokenDelta
+from headrace.engine.interface import Engine, EngineRequest
 from headrace.engine.registry import create
-from headrace.errors import EngineFailed, StartupError
+from headrace.errors import EngineFailed, EngineNotInstalled, InvalidRequest, StartupError
+from headrace.text.tokenizer import Tokenizer
+from tests.engine.engines import (
+    CODE,
+    COLOUR_QUESTION,
+    FACT,
+    LONG,
+    MAX_RUNNING,
+    PACKAGES,
+    REFUSED,
+    TALE,
+    answer,
+    asked,
+    breaks,
+    config,
+    first_tokens,
+    live,
+    read,
+    started,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-FAKE_SITE = Path(__file__).parent / "fake_site"
-ENGINES = ["mock", "openvino", "trtllm"]
-# The default model reads "Once upon a time there was a", "The capital of France is", "def fibonacci(n):".
-TALE = (6403, 1980, 253, 655, 665, 436, 253)
-FACT = (504, 3575, 282, 4649, 314)
-CODE = (1604, 3987, 46477, 24, 94, 727, 198)
-COLOUR_QUESTION = (1, 4093, 198, 31413, 253, 7302, 30, 2, 198, 1, 520, 9531, 198)
-DEADLY_TOKEN = 49_000
-MAX_RUNNING = 8
-LONG = 400
-SOON = 20.0
-"""Seconds until something that must happen is taken for lost."""
-
-
-def config() -> EngineConfig:
-    # f32: an answer must not depend on what else is in the batch.
-    openvino = OpenVinoConfig(precision="f32", kv_cache_gb=1)
-    return EngineConfig(
-        model=paths.default_model(),
-        max_running=MAX_RUNNING,
-        openvino=openvino,
-        mock=MockConfig(step_ms=0.5),
-    )
-
-
-@pytest.fixture(scope="module", params=ENGINES)
-def name(request: pytest.FixtureRequest) -> Iterator[str]:
-    """An engine's name, with its package importable."""
-    with pytest.MonkeyPatch.context() as patch:
-        if request.param == "trtllm":
-            patch.syspath_prepend(FAKE_SITE)
-            patch.setenv("FAKE_TRTLLM_DEADLY_TOKEN", str(DEADLY_TOKEN))
-        yield request.param
-    for module in [m for m in sys.modules if m.split(".")[0] == "tensorrt_llm"]:
-        del sys.modules[module]
-
-
-async def started(name: str) -> Engine:
-    engine = create(name)
-    await engine.start(config())
-    return engine
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def engine(name: str) -> AsyncIterator[Engine]:
-    """One started engine for all tests that leave it whole."""
-    engine = await started(name)
-    yield engine
-    await engine.stop()
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def own_engine(name: str) -> AsyncIterator[Engine]:
-    """A started engine that the test may break."""
-    engine = await started(name)
-    yield engine
-    await engine.stop()
-
-
-def asked(
-    id: str = "r",  # noqa: A002 - the field's name
-    prompt: tuple[int, ...] = TALE,
-    max_tokens: int = 8,
-    **sampling: Any,
-) -> EngineRequest:
-    """A request whose answer has exactly `max_tokens` tokens, unless `min_tokens` is given."""
-    sampling.setdefault("min_tokens", max_tokens)
-    return EngineRequest(id=id, token_ids=prompt, sampling=SamplingParams(max_tokens=max_tokens, **sampling))
-
-
-@dataclass(frozen=True)
-class Answer:
-    deltas: list[TokenDelta]
-
-    @property
-    def token_ids(self) -> tuple[int, ...]:
-        return tuple(t for delta in self.deltas for t in delta.token_ids)
-
-    @property
-    def log_probs(self) -> tuple[float, ...]:
-        return tuple(p for delta in self.deltas for p in delta.log_probs)
-
-    @property
-    def finish_reason(self) -> str | None:
-        return self.deltas[-1].finish_reason
-
-
-async def read(stream: AsyncIterator[TokenDelta]) -> Answer:
-    """To the iterator's own end: a second delta after the finish reason would be seen."""
-    async with asyncio.timeout(SOON):
-        return Answer([delta async for delta in stream])
-
-
-async def answer(engine: Engine, request: EngineRequest) -> Answer:
-    return await read(engine.submit(request))
-
-
-async def first_tokens(stream: AsyncIterator[TokenDelta]) -> tuple[int, ...]:
-    async with asyncio.timeout(SOON):
-        async for delta in stream:
-            if delta.token_ids:
-                return delta.token_ids
-    raise AssertionError("the stream ended before its first token")
-
-
-def live(stats: EngineStats) -> int:
-    return stats.running + stats.waiting
 
 
 # --- one request ---
@@ -138,6 +44,7 @@ async def test_deltas_end_with_exactly_one_finish_reason(engine: Engine) -> None
     assert [d.finish_reason for d in deltas[:-1]] == [None] * (len(deltas) - 1)
     assert deltas[-1].finish_reason == "length"
     assert all(d.token_ids for d in deltas[:-1])
+    assert not any(d.log_probs for d in deltas), "nobody asked"
 
 
 async def test_tokens_come_as_they_are_made(engine: Engine) -> None:
@@ -154,6 +61,18 @@ async def test_max_tokens_is_the_most(engine: Engine, count: int) -> None:
 async def test_min_tokens_holds_the_end_back(engine: Engine, prompt: tuple[int, ...]) -> None:
     got = await answer(engine, asked(prompt=prompt, max_tokens=40))
     assert (len(got.token_ids), got.finish_reason) == (40, "length")
+
+
+async def test_an_answer_that_ends_of_itself(name: str) -> None:
+    engine = await started(name, answer_tokens=5)
+    whole = await answer(engine, asked(prompt=COLOUR_QUESTION, max_tokens=100, min_tokens=0))
+    assert whole.finish_reason == "stop"
+    assert 1 <= len(whole.token_ids) < 100
+    # min_tokens = max_tokens takes the place of other servers' `ignore_eos`.
+    longer = len(whole.token_ids) + 20
+    kept_on = await answer(engine, asked(prompt=COLOUR_QUESTION, max_tokens=longer, min_tokens=longer))
+    assert (len(kept_on.token_ids), kept_on.finish_reason) == (longer, "length")
+    await engine.stop()
 
 
 async def test_greedy_is_repeatable_and_streams_what_it_would_give_whole(engine: Engine) -> None:
@@ -185,23 +104,65 @@ async def test_log_probs_are_one_per_token(engine: Engine, temperature: float) -
     assert all(p <= 0 for p in got.log_probs)
 
 
-async def test_no_log_probs_unless_asked(engine: Engine) -> None:
-    assert (await answer(engine, asked())).log_probs == ()
+@pytest.mark.parametrize("choice", [{"top_k": 3}, {"top_p": 0.5}, {"top_k": 3, "top_p": 0.5}], ids=str)
+async def test_limits_of_the_choice_are_taken(engine: Engine, choice: dict[str, Any]) -> None:
+    request = asked(max_tokens=12, temperature=1.0, seed=3, **choice)
+    first, again = await answer(engine, request), await answer(engine, request)
+    assert first.token_ids == again.token_ids
+    assert len(first.token_ids) == 12
 
 
-async def test_json_schema(name: str, engine: Engine) -> None:
+async def test_a_choice_of_one_is_greedy(engine: Engine) -> None:
+    greedy = await answer(engine, asked(max_tokens=12))
+    for seed in range(3):
+        request = asked(max_tokens=12, temperature=2.0, top_k=1, seed=seed)
+        assert (await answer(engine, request)).token_ids == greedy.token_ids
+
+
+@pytest.mark.parametrize("penalty", ["repetition_penalty", "frequency_penalty", "presence_penalty"])
+async def test_penalties_are_taken(name: str, engine: Engine, penalty: str) -> None:
+    sampling: dict[str, Any] = {penalty: 1.9}
+    plain = await answer(engine, asked(max_tokens=60))
+    got = await answer(engine, asked(max_tokens=60, **sampling))
+    assert (len(got.token_ids), got.finish_reason) == (60, "length")
+    if name == "openvino":
+        assert len(set(got.token_ids)) > len(set(plain.token_ids))
+
+
+async def test_the_tokens_of_a_stop_string_are_delivered(engine: Engine, tokenizer: Tokenizer) -> None:
+    whole = (await answer(engine, asked(prompt=FACT, max_tokens=12))).token_ids
+    stop = b"".join(map(tokenizer.token_bytes, whole[2:4])).decode()
+    got = await answer(engine, asked(prompt=FACT, max_tokens=12, stop=(stop,)))
+    # Whether the engine ends there, or leaves that to the worker, is its own affair.
+    assert len(got.token_ids) >= 4
+    assert got.token_ids == whole[: len(got.token_ids)]
+    assert got.finish_reason == ("length" if len(got.token_ids) == 12 else "stop")
+
+
+async def test_json_schema(name: str, engine: Engine, tokenizer: Tokenizer) -> None:
     schema = json.dumps({"enum": ["red", "green"]})
     got = await answer(engine, asked(prompt=COLOUR_QUESTION, max_tokens=32, min_tokens=0, json_schema=schema))
-    if name == "openvino":
-        import openvino_genai
-
-        text = openvino_genai.Tokenizer(str(paths.default_model())).decode(list(got.token_ids))
-        assert json.loads(text) in ("red", "green")
-        assert got.finish_reason == "stop"
-    elif name == "trtllm":  # the stand-in does not obey a schema: it shows that it arrived
+    if name == "trtllm":  # the stand-in does not obey a schema: it shows that it arrived
         assert vars(engine)["_llm"].requests[-1]["sampling_params"].guided_decoding.json == schema
-    else:
-        assert got.token_ids, "mock has no grammar: it answers all the same"
+        return
+    assert json.loads(b"".join(map(tokenizer.token_bytes, got.token_ids))) in ("red", "green")
+    assert got.finish_reason == "stop"
+
+
+async def test_a_cache_scope_changes_no_answer(name: str, engine: Engine) -> None:
+    scopes = ("", "tenant-a", "tenant-b", "tenant-a")
+    answers = [await answer(engine, asked(max_tokens=12, cache_scope=scope)) for scope in scopes]
+    assert len({got.token_ids for got in answers}) == 1
+    if name == "trtllm":
+        salts = [request["cache_salt"] for request in vars(engine)["_llm"].requests[-4:]]
+        assert salts == [None, "tenant-a", "tenant-b", "tenant-a"]
+
+
+async def test_what_an_engine_cannot_do_is_refused_at_once(name: str, engine: Engine) -> None:
+    with pytest.raises(InvalidRequest):
+        engine.submit(asked(**REFUSED[name]))
+    assert live(engine.stats()) == 0
+    assert (await answer(engine, asked())).finish_reason == "length"
 
 
 # --- abort ---
@@ -319,28 +280,21 @@ async def test_a_missing_model_folder_is_named(name: str, tmp_path: Path) -> Non
         await create(name).start(config().model_copy(update={"model": missing}))
 
 
-async def test_a_broken_engine_fails_its_requests(name: str, own_engine: Engine) -> None:
-    if name == "mock":
-        assert not hasattr(own_engine, "_pipeline"), "mock has nothing that can break"
-        return
-    streams = [own_engine.submit(asked(f"{n}", max_tokens=LONG)) for n in range(3)]
+@pytest.mark.parametrize("name", PACKAGES, indirect=True)
+async def test_a_missing_package_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, PACKAGES[name], None)
+    with pytest.raises(EngineNotInstalled, match=rf"^{PACKAGES[name]} is not installed.*; run "):
+        await create(name).start(config())
+
+
+@pytest.mark.parametrize("error", [RuntimeError("out of memory"), ValueError("bad"), IndexError(), MemoryError()])
+async def test_a_broken_engine_fails_its_requests(name: str, own_engine: Engine, error: Exception) -> None:
+    streams = [own_engine.submit(asked(f"{n}", max_tokens=LONG)) for n in range(2 * MAX_RUNNING)]
     await first_tokens(streams[0])
-    if name == "openvino":
-        vars(own_engine)["_pipeline"] = _BrokenPipeline(vars(own_engine)["_pipeline"])
-    else:
-        streams.append(own_engine.submit(asked("deadly", prompt=(*TALE, DEADLY_TOKEN))))
+    breaks(name, own_engine, error)
     for stream in streams:
-        with pytest.raises(EngineFailed):
+        with pytest.raises(EngineFailed, match=str(error) or type(error).__name__):
             await read(stream)
     assert live(own_engine.stats()) == 0
-
-
-class _BrokenPipeline:
-    def __init__(self, pipeline: Any) -> None:
-        self._pipeline = pipeline
-
-    def __getattr__(self, attribute: str) -> Any:
-        return getattr(self._pipeline, attribute)
-
-    def step(self) -> None:
-        raise RuntimeError("out of memory")
+    with pytest.raises(EngineFailed):
+        await read(own_engine.submit(asked("later")))

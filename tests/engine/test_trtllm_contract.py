@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
-import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,32 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace import paths
-from headrace.config import EngineConfig, TrtLlmConfig
-from headrace.engine.interface import EngineRequest, SamplingParams, TokenDelta
-from headrace.engine.trtllm import TrtLlmEngine, api, contract
-from headrace.engine.trtllm.engine import _new_since, _Run
+from headrace.engine.interface import SamplingParams
+from headrace.engine.trtllm import api, contract
 from headrace.engine.trtllm.sampling import sampling_arguments
-from headrace.engine.trtllm.snapshot import Snapshot
-from headrace.errors import EngineFailed, EngineNotInstalled, InvalidRequest, StartupError
+from headrace.errors import InvalidRequest
+from tests.engine.engines import END_IDS, FAKE_SITE
 
-FAKE_SITE = Path(__file__).parent / "fake_site"
-END_IDS = (7, 8, 9)
 PENALTY = st.floats(-2, 2)
-
-
-@pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The stand-in for the package, importable."""
-    monkeypatch.syspath_prepend(FAKE_SITE)
-    yield import_module("tensorrt_llm")
-    for module in [m for m in sys.modules if m.split(".")[0] == "tensorrt_llm"]:
-        del sys.modules[module]
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    (tmp_path / "generation_config.json").write_text(json.dumps({"eos_token_id": list(END_IDS)}))
-    return tmp_path
 
 
 def mapped(sampler: str = "TRTLLMSampler", **sampling: Any) -> dict[str, Any]:
@@ -84,7 +62,9 @@ def test_differences_are_found(fake: Any, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(fake, "__version__", "1.4.0")
     monkeypatch.setattr(fake.LLM, "generate_async", generate_async)
     monkeypatch.setattr(fake, "SamplingParams", Fewer)
-    monkeypatch.delattr(fake._fake.RequestOutput, "abort")
+    llmapi = import_module("tensorrt_llm.llmapi")
+    monkeypatch.delattr(llmapi.RequestOutput, "abort")
+    monkeypatch.setattr(llmapi, "RequestError", None)
     found = contract.differences()
     assert "version: expected 1.2.1, found 1.4.0" in found
     assert "LLM.generate_async: streaming is missing" in found
@@ -93,6 +73,7 @@ def test_differences_are_found(fake: Any, monkeypatch: pytest.MonkeyPatch) -> No
     assert "SamplingParams: max_tokens defaults to 16, expected 32" in found
     assert "SamplingParams: top_k is missing" in found
     assert "RequestOutput.abort: missing" in found
+    assert "llmapi.RequestError: missing" in found
 
 
 def test_the_command_line_says_what_it_found() -> None:
@@ -187,144 +168,6 @@ def test_torch_sampler_gets_no_seed_and_ignores_one_that_has_no_effect() -> None
     assert mapped("TorchSampler", seed=1, log_probs=True)["top_k"] == 1
 
 
-# --- results ---
-
-
-@given(st.lists(st.lists(st.integers(0, 99), max_size=4), max_size=8), st.booleans())
-def test_deltas_of_cumulative_lists_join_to_the_whole(pieces: list[list[int]], as_maps: bool) -> None:
-    output = _Output([], [], None)
-    run = _Run(output=None, log_probs=True)
-    deltas = []
-    for piece in pieces:
-        output.token_ids += piece
-        output.logprobs += [{t: _Logprob(-float(t))} if as_maps else -float(t) for t in piece]
-        deltas.append(_new_since(run, output))
-    whole = [t for piece in pieces for t in piece]
-    assert [t for d in deltas for t in d.token_ids] == whole
-    assert [p for d in deltas for p in d.log_probs] == [-float(t) for t in whole]
-
-
-@pytest.mark.parametrize(
-    ("theirs", "ours"),
-    [("stop", "stop"), ("length", "length"), ("timeout", "cancelled"), ("cancelled", "cancelled")],
-)
-def test_finish_reasons(theirs: str, ours: str) -> None:
-    got = _new_since(_Run(output=None, log_probs=False), _Output([1], [], theirs))
-    assert got == TokenDelta(token_ids=(1,), finish_reason=ours)  # type: ignore[arg-type]
-
-
-def test_a_missing_log_prob_is_not_made_up() -> None:
-    with pytest.raises(RuntimeError, match="no log prob"):
-        _new_since(_Run(output=None, log_probs=True), _Output([1], [{2: _Logprob(-1.0)}], None))
-
-
-@pytest.mark.parametrize("as_text", [False, True])
-def test_snapshot(as_text: bool) -> None:
-    values = {"numQueuedRequests": 3, "kvCacheStats": {"usedNumBlocks": 25, "maxNumBlocks": 100}}
-    got = Snapshot.of(json.dumps(values) if as_text else values)
-    assert got == Snapshot(queued=3, kv_cache_usage=0.25)
-    assert Snapshot.of({}) == Snapshot()
-    assert [got.waiting(live, 8) for live in (0, 2, 5, 20)] == [0, 2, 3, 12]
-
-
-# --- the adapter on the stand-in ---
-
-
-async def test_the_cache_scope_becomes_the_salt(fake: Any, model: Path) -> None:
-    engine = TrtLlmEngine()
-    await engine.start(EngineConfig(model=model))
-    for scope in ("tenant-a", ""):
-        request = EngineRequest(
-            id=scope, token_ids=(1, 2), sampling=SamplingParams(max_tokens=2), cache_scope=scope
-        )
-        _ = [delta async for delta in engine.submit(request)]
-    assert [r["cache_salt"] for r in engine._llm.requests] == ["tenant-a", None]
-    assert {r["streaming"] for r in engine._llm.requests} == {True}
-    await engine.stop()
-
-
-async def test_the_engines_numbers_are_read(fake: Any, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("headrace.engine.trtllm.engine.STATS_SECONDS", 0.001)
-    engine = TrtLlmEngine()
-    await engine.start(EngineConfig(model=model))
-    request = EngineRequest(id="r", token_ids=(1, 2), sampling=SamplingParams(max_tokens=100_000))
-    stream = engine.submit(request)
-    async with asyncio.timeout(20):
-        while not engine.stats().kv_cache_usage:
-            await anext(stream)
-    await engine.stop()
-    assert engine.stats().kv_cache_usage == 0
-
-
-async def test_an_abort_reaches_upstream(fake: Any, model: Path) -> None:
-    engine = TrtLlmEngine()
-    await engine.start(EngineConfig(model=model))
-    stream = engine.submit(EngineRequest(id="r", token_ids=(1, 2), sampling=SamplingParams(max_tokens=100_000)))
-    await anext(stream)
-    (output,) = engine._llm._live
-    await engine.abort("r")
-    assert output.finished
-    await engine.stop()
-
-
-async def test_results_that_end_without_a_reason_are_a_failure(fake: Any, model: Path) -> None:
-    engine = TrtLlmEngine()
-    await engine.start(EngineConfig(model=model))
-    stream = engine.submit(EngineRequest(id="r", token_ids=(1, 2), sampling=SamplingParams(max_tokens=9)))
-    (output,) = engine._llm._live
-    output._done = True
-    with pytest.raises(EngineFailed, match="without a finish reason"):
-        await anext(stream)
-    assert engine.stats().running == 0
-    await engine.stop()
-
-
-async def test_a_live_id_is_refused_a_second_time(fake: Any, model: Path) -> None:
-    engine = TrtLlmEngine()
-    await engine.start(EngineConfig(model=model))
-    request = EngineRequest(id="r", token_ids=(1, 2), sampling=SamplingParams(max_tokens=20))
-    stream = engine.submit(request)
-    with pytest.raises(InvalidRequest, match="already running"):
-        engine.submit(request)
-    assert sum([len(delta.token_ids) async for delta in stream]) == 20
-    await engine.stop()
-
-
-async def test_what_upstream_refuses_is_the_requests_fault(fake: Any, model: Path) -> None:
-    engine = TrtLlmEngine()
-    await engine.start(EngineConfig(model=model))
-    with pytest.raises(InvalidRequest, match="non-empty list of token ids"):
-        engine.submit(EngineRequest(id="r", token_ids=(), sampling=SamplingParams(max_tokens=2)))
-    assert engine.stats().running == 0
-    await engine.stop()
-    with pytest.raises(EngineFailed, match="stopped"):
-        await anext(engine.submit(EngineRequest(id="r", token_ids=(1,), sampling=SamplingParams(max_tokens=2))))
-
-
-async def test_a_bad_value_stops_the_start_in_one_line(fake: Any, model: Path) -> None:
-    trtllm = TrtLlmConfig(trtllm={"kv_cache_config": {"host_cache_size": "much"}})
-    with pytest.raises(StartupError, match="KvCacheConfig"):
-        await TrtLlmEngine().start(EngineConfig(model=model, trtllm=trtllm))
-    trtllm = TrtLlmConfig(trtllm={"max_seq_len": "long"})
-    with pytest.raises(StartupError, match=r"cannot load engine\.model"):
-        await TrtLlmEngine().start(EngineConfig(model=model, trtllm=trtllm))
-
-
-async def test_without_the_package_the_start_says_which_image_has_it(
-    model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "tensorrt_llm", None)
-    with pytest.raises(EngineNotInstalled, match=r"^tensorrt_llm is not installed: .*trtllm-python-py3"):
-        await TrtLlmEngine().start(EngineConfig(model=model))
-
-
-@dataclasses.dataclass
-class _Logprob:
-    logprob: float
-
-
-@dataclasses.dataclass
-class _Output:
-    token_ids: list[int]
-    logprobs: list[Any]
-    finish_reason: str | None
+def test_torch_sampler_ignores_a_seed_that_no_client_sent() -> None:
+    assert "seed" not in mapped("TorchSampler", temperature=1.0, seed=5, seed_drawn=True)
+    assert mapped("TRTLLMSampler", temperature=1.0, seed=5, seed_drawn=True)["seed"] == 5

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from headrace import config as configuration
 from headrace import paths
-from headrace.config import EngineConfig, TrtLlmConfig
+from headrace.config import EngineConfig, LimitsConfig, TrtLlmConfig
 from headrace.engine.trtllm import api
-from headrace.engine.trtllm.options import OURS, UNSTABLE_BY_US, llm_arguments
+from headrace.engine.trtllm.options import OURS, UNSTABLE_BY_US, check_limits, llm_arguments
 from headrace.errors import ConfigError
 
 STABLE = [p.name for p in api.parameters("LLM.__init__").values() if p.status == "stable" and p.certain]
@@ -160,3 +160,16 @@ def test_the_example_profile_is_usable() -> None:
     loaded = configuration.load(paths.PROJECT / "profiles" / "h100.yaml")
     assert (loaded.profile, loaded.engine.name) == ("h100", "trtllm")
     assert llm_arguments(loaded.engine)["max_batch_size"] == loaded.engine.max_running
+    check_limits(loaded.engine, loaded.limits)
+
+
+def test_limits_above_the_engines_length_are_refused() -> None:
+    limits = LimitsConfig(max_prompt_tokens=6144, max_output_tokens=2048)
+    short, enough, unsaid = (
+        EngineConfig(trtllm=TrtLlmConfig(trtllm=passed))
+        for passed in ({"max_seq_len": 8191}, {"max_seq_len": 8192}, {})
+    )
+    with pytest.raises(ConfigError, match=r"max_seq_len: 8191 is less than .*6144 \+ 2048\); raise it to 8192"):
+        check_limits(short, limits)
+    check_limits(enough, limits)
+    check_limits(unsaid, limits)

@@ -10,6 +10,7 @@ from headrace.build.manifest import Incomplete
 from headrace.config import Config
 from headrace.errors import StartupError
 from headrace.serving import checks, shared_memory
+from perf.stack import free_ports
 
 
 def config_with(port: int, **engine: object) -> Config:
@@ -29,6 +30,21 @@ def test_a_taken_port_names_the_setting_and_the_holder() -> None:
     assert "TRITON_HTTP_PORT" in message
     assert f"(pid {os.getpid()})" in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize("host", ["::", "::1", "0.0.0.0", "localhost"])
+def test_any_address_of_this_machine_can_be_used(host: str) -> None:
+    http, grpc, metrics = free_ports(3)
+    server = {"host": host, "http_port": http, "grpc_port": grpc, "metrics_port": metrics}
+    checks.check_ports(Config(server=server))
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, grpc), family=family), pytest.raises(StartupError, match="TRITON_GRPC_PORT"):
+        checks.check_ports(Config(server=server))
+
+
+def test_a_host_that_is_no_address_is_one_line() -> None:
+    with pytest.raises(StartupError, match=r"^server\.host: 'no such host' is no address of this machine"):
+        checks.check_ports(Config(server={"host": "no such host"}))
 
 
 def test_an_address_of_another_machine_says_why() -> None:

@@ -9,6 +9,7 @@ import pytest
 from headrace.errors import EngineUnavailable
 from headrace.serving import gate
 from headrace.serving.gate import Gate
+from headrace.serving.run_folder import RunFolder
 from headrace.worker import control
 from tests.serving.fake_worker import fake_worker
 
@@ -51,6 +52,23 @@ def test_stays_shut_while_the_worker_drains_and_gives_up_at_the_stop_file(tmp_pa
         (tmp_path / "stop").touch()
         with pytest.raises(EngineUnavailable, match="shutting down"):
             waiting.result(timeout=10)
+
+
+def test_a_gate_that_is_shut_for_good_ignores_a_worker_that_answers(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.gate.mkdir()
+    Gate(folder.gate).shut()
+    assert models(folder.gate)
+    with fake_worker(folder.socket), ThreadPoolExecutor() as pool:
+        waiting = pool.submit(gate.wait_for_engine, folder.socket, folder.stop_file)
+        with pytest.raises(TimeoutError):
+            waiting.result(timeout=0.5)
+        folder.stop_file.touch()
+        with pytest.raises(EngineUnavailable, match="shutting down"):
+            waiting.result(timeout=10)
+    folder.clear()
+    with fake_worker(folder.socket):
+        gate.wait_for_engine(folder.socket, folder.stop_file)
 
 
 def test_the_stop_file_lies_in_the_run_folder(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ class Script:
         self._ready = False
 
     async def start(self) -> ChildProcess:
-        program = self._programs[min(self.lives, len(self._programs) - 1)]
+        self._program = program = self._programs[min(self.lives, len(self._programs) - 1)]
         self.lives += 1
         self._ready = False
         return await ChildProcess.start([sys.executable, "-u", "-c", program], dict(os.environ), self._on_line)
@@ -39,6 +39,8 @@ class Script:
         return self._ready
 
     async def until_unfit(self, process: ChildProcess) -> str:
+        if self._program == DIES_ONCE_UP:
+            os.kill(process.pid, signal.SIGTERM)
         await self.unfit.wait()
         self.unfit.clear()
         return "a step died"
@@ -55,7 +57,8 @@ class Script:
 
 
 UP = "print('up'); import time; time.sleep(60)"
-DIES_ONCE_UP = "print('up'); import time; time.sleep(0.3); raise SystemExit(7)"
+# At SIGTERM, which it gets once the keeper has seen it ready.
+DIES_ONCE_UP = "import os, signal; signal.signal(15, lambda *_: os._exit(7)); print('up'); signal.pause()"
 
 
 class Changes:

@@ -23,7 +23,8 @@ from tests.serving.drill_stack import DrillStack
 
 @pytest.fixture(scope="module")
 def stack(make_stack: MakeStack) -> DrillStack:
-    return make_stack(HEADRACE_ENGINE__MOCK__STEP_MS="5")
+    # No probe of the supervisor's own: tests count tokens and requests.
+    return make_stack(HEADRACE_ENGINE__MOCK__STEP_MS="5", HEADRACE_SERVER__PROBE_SECONDS="3600")
 
 
 def test_up_finds_the_running_stack(stack: DrillStack) -> None:
@@ -92,12 +93,13 @@ def test_interrupting_ask_stops_the_engine(stack: DrillStack) -> None:
     )
     assert ask.stdout is not None
     assert ask.stdout.read(1)
-    assert control.stats(stack.folder.socket, 5).live == before.live + 1
+    stack.until(lambda stats: stats.live == before.live + 1, 10, "one request is live")
     ask.send_signal(signal.SIGINT)
     _, errors = ask.communicate(timeout=20)
     assert (ask.returncode, errors) == (130, b"")
-    after = control.stats(stack.folder.socket, 5)
-    assert (after.live, after.cancelled) == (before.live, before.cancelled + 1)
+    stack.until(
+        lambda stats: (stats.live, stats.cancelled) == (before.live, before.cancelled + 1), 10, "it was cancelled"
+    )
 
 
 @pytest.mark.parametrize(
@@ -166,6 +168,17 @@ def test_a_worker_that_cannot_start_is_one_line(command: str, new_stack: MakeSta
     assert str(tmp_path) in done.stderr
     assert done.stderr.count("\n") == 1
     assert stack.is_clean()
+
+
+def test_a_stack_on_ipv6(make_stack: MakeStack) -> None:
+    stack = make_stack(HEADRACE_SERVER__HOST="::")
+    listening = psutil.Process(stack.pid("tritonserver")).net_connections("tcp")
+    ports = {connection.laddr.port for connection in listening if connection.laddr.ip == "::"}
+    assert ports == {stack.http_port, stack.grpc_port, stack.metrics_port}
+    status = stack.headrace("status")
+    assert status.returncode == 0, status.stdout
+    assert f"curl -N http://[::1]:{stack.http_port}/" in stack.headrace("up").stdout
+    stack.headrace("down", "--now")
 
 
 def test_a_killed_supervisor_takes_everything_along(make_stack: MakeStack) -> None:

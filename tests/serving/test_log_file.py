@@ -63,6 +63,18 @@ def test_the_file_is_rotated_by_size(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert json.loads(files[0].read_text("utf-8").splitlines()[-1])["message"] == "line 99"
 
 
+@pytest.mark.parametrize("line", ["{" + '"a":{' * 100_000, '{"a":' + "[" * 900 + "]" * 900 + "}"])
+def test_a_line_nested_too_deep_is_a_message(tmp_path: Path, line: str) -> None:
+    log_file = LogFile(tmp_path / "log.jsonl")
+    log_file.write_raw("worker", line)
+    triton = f"2026-11-23T20:57:54Z E 3388 server.cc:241] {'[' * 100_000}"
+    log_file.write_raw("tritonserver", triton)
+    log_file.close()
+    lines = (tmp_path / "log.jsonl").read_text("utf-8").splitlines()
+    assert len(lines) == 2
+    assert all('"level": ' in written for written in lines)
+
+
 def test_a_lone_surrogate_does_not_stop_the_log(tmp_path: Path) -> None:
     log_file = LogFile(tmp_path / "log.jsonl")
     log_file.write('{"message": "\udcff"}')

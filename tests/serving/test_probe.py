@@ -1,76 +1,74 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+from collections.abc import AsyncGenerator
+from typing import cast
 
 import pytest
 
-from headrace.client import Client, Question, _without_ensemble
+from headrace.client import Chunk, Client, Question
 from headrace.engine.interface import EngineStats
-from headrace.errors import Unavailable
-from headrace.serving import stubs
-from headrace.serving.probe import Liveness
+from headrace.errors import EngineFailed
+from headrace.serving import probe
+from headrace.serving.probe import Door
 from headrace.worker.protocol import WorkerStats
 
-
-def worker(live: int) -> WorkerStats:
-    return WorkerStats(engine=EngineStats(), live=live, draining=False, refused=0, cancelled=0)
-
-
-def test_three_failures_in_a_row_mean_dead() -> None:
-    liveness = Liveness()
-    assert [liveness.failed(worker(0), 16) for _ in range(3)] == [False, False, True]
+ANSWER = Chunk(text="x", finish_reason="length", completion_tokens=1)
+DOORS: list[Door] = ["unary", "stream"]
 
 
-def test_a_success_between_starts_the_count_anew() -> None:
-    liveness = Liveness()
-    liveness.failed(None, 16)
-    liveness.failed(None, 16)
-    liveness.succeeded()
-    assert not liveness.failed(None, 16)
+class OneDoor:
+    """A client whose server answers at one door only, or at none."""
+
+    def __init__(self, open_door: Door | None, error: Exception | None = None) -> None:
+        self._open = open_door
+        self._error = error
+        self.held = 0
+        """Probes that are on their way."""
+
+    async def answer(self, _question: Question, _seconds: float) -> Chunk:
+        return await self._pass("unary")
+
+    async def stream(self, _question: Question) -> AsyncGenerator[Chunk]:
+        yield Chunk(text="x")
+        yield await self._pass("stream")
+
+    async def _pass(self, door: Door) -> Chunk:
+        if self._error is not None:
+            raise self._error
+        if door == self._open:
+            return ANSWER
+        self.held += 1
+        try:
+            return await asyncio.Future()
+        finally:
+            self.held -= 1
+
+    async def stats(self) -> WorkerStats:
+        return WorkerStats(engine=EngineStats(), live=self.held, draining=False, refused=0, cancelled=0)
 
 
-def test_a_busy_server_is_alive() -> None:
-    liveness = Liveness()
-    assert not any(liveness.failed(worker(16), 16) for _ in range(20))
+async def examine(client: OneDoor, door: Door) -> probe.Finding:
+    return await probe.examine(cast("Client", client), door, 0.2, client.stats)
 
 
-async def test_a_dead_stub_is_seen_at_once() -> None:
-    one, other = [await asyncio.create_subprocess_exec("sleep", "60") for _ in range(2)]
-    watch = asyncio.create_task(stubs.first_death({one.pid: "preprocess", other.pid: "postprocess"}))
-    try:
-        await asyncio.sleep(0)
-        other.kill()
-        async with asyncio.timeout(5):
-            assert await watch == "postprocess"
-    finally:
-        for process in (one, other):
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
-    async with asyncio.timeout(5):
-        assert await stubs.first_death({one.pid: "gone before we looked"}) == "gone before we looked"
+@pytest.mark.parametrize("door", DOORS)
+async def test_each_door_is_asked_for_itself(door: Door) -> None:
+    client = OneDoor("stream")
+    problem = (await examine(client, door)).problem
+    assert problem == (None if door == "stream" else "no answer within 0.2 s")
 
 
-async def test_no_server_is_one_clear_line() -> None:
-    async with Client("127.0.0.1:1") as client:
-        assert not await client.ready(1)
-        with pytest.raises(Unavailable, match=r"no server answers at 127\.0\.0\.1:1; start one"):
-            await client.answer(Question(text_input="x"), 5)
-        with pytest.raises(Unavailable, match=r"no server answers at 127\.0\.0\.1:1; start one"):
-            async for _ in client.stream(Question(text_input="x")):
-                pass
+@pytest.mark.parametrize("door", DOORS)
+async def test_the_worker_is_asked_while_the_probe_is_on_its_way(door: Door) -> None:
+    client = OneDoor(None)
+    finding = await examine(client, door)
+    assert finding.worker is not None
+    assert finding.worker.live == 1
+    assert client.held == 0
 
 
-def test_what_is_not_asked_is_not_sent() -> None:
-    question = Question(text_input="x", temperature=0.0, stop_words=("a", "b"))
-    assert {(tensor.name(), tuple(tensor.shape()), tensor.datatype()) for tensor in question.tensors()} == {
-        ("text_input", (1, 1), "BYTES"),
-        ("temperature", (1, 1), "FP32"),
-        ("stop_words", (1, 2), "BYTES"),
-    }
-
-
-def test_the_ensembles_names_are_left_out_of_errors() -> None:
-    assert _without_ensemble("in ensemble 'a', in ensemble 'b', top_p: too big") == "top_p: too big"
-    assert _without_ensemble("top_p: too big") == "top_p: too big"
+@pytest.mark.parametrize("door", DOORS)
+async def test_an_error_is_the_problem(door: Door) -> None:
+    finding = await examine(OneDoor(None, EngineFailed("it broke")), door)
+    assert finding.problem == "it broke"

@@ -56,6 +56,18 @@ async def test_a_line_without_end_is_cut() -> None:
     assert max(map(len, lines)) <= 2 * 65_536
 
 
+async def test_a_reader_that_fails_does_not_block_the_child() -> None:
+    def on_line(line: str) -> None:
+        raise RuntimeError(line)
+
+    # More than a pipe holds: the child ends only if somebody goes on reading.
+    code = "for number in range(20_000): print('a line of output', number)"
+    child = await ChildProcess.start([sys.executable, "-c", code], ENVIRONMENT, on_line)
+    async with asyncio.timeout(30):
+        assert await child.wait() == 0
+    assert child.last_lines[-1] == "a line of output 19999"
+
+
 async def test_stop_is_polite_first() -> None:
     lines: list[str] = []
     child = await start(

@@ -55,7 +55,7 @@ def test_the_lock_of_a_killed_supervisor_is_free(folder: RunFolder) -> None:
 
 
 def test_clear_keeps_only_the_logs(folder: RunFolder) -> None:
-    for file in (folder.stop_file, folder.status_file, folder.socket, folder.log_file):
+    for file in (folder.stop_file, folder.shut_file, folder.status_file, folder.socket, folder.log_file):
         file.touch()
     for part in (folder.models, folder.gate, folder.backends, folder.ensembles):
         (part / "deep").mkdir(parents=True)
@@ -99,6 +99,19 @@ def test_the_written_configuration_is_the_one_that_is_read(
     assert again == config
     assert (again.engine.name, again.server.http_port) == ("mock", 9123)
     assert stat.S_IMODE(folder.config_file.stat().st_mode) == 0o600
+
+
+def test_the_running_stacks_settings_win_over_the_environment(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert folder.read_server_config() is None
+    folder.write_config(Config(server={"drain_seconds": 300, "unready_seconds": 7}))
+    monkeypatch.setenv("HEADRACE_SERVER__DRAIN_SECONDS", "1")
+    found = folder.read_server_config()
+    assert found is not None
+    assert (found.drain_seconds, found.unready_seconds) == (300, 7)
+    folder.config_file.write_text("server: [", encoding="utf-8")
+    assert folder.read_server_config() is None
 
 
 def test_status_is_read_as_it_was_written(folder: RunFolder) -> None:

@@ -53,6 +53,25 @@ def test_the_command_line_has(flag: str, folder: RunFolder) -> None:
     assert flag in flags(folder)
 
 
+@pytest.mark.parametrize(
+    ("host", "http", "grpc"),
+    [
+        ("::", "ipv6:::", "[::]"),
+        ("::1", "ipv6:::1", "[::1]"),
+        ("0.0.0.0", "0.0.0.0", "0.0.0.0"),
+    ],
+)
+def test_each_server_gets_the_address_in_its_own_way(host: str, http: str, grpc: str, folder: RunFolder) -> None:
+    command = tritonserver.command(DISTRIBUTION, Config(server={"host": host}), folder)
+    assert {f"--http-address={http}", f"--metrics-address={http}", f"--grpc-address={grpc}"} <= set(command)
+
+
+def test_a_host_name_is_resolved_before_triton_sees_it(folder: RunFolder) -> None:
+    command = tritonserver.command(DISTRIBUTION, Config(server={"host": "localhost"}), folder)
+    (flag,) = [flag for flag in command if flag.startswith("--http-address=")]
+    assert flag in ("--http-address=127.0.0.1", "--http-address=ipv6:::1")
+
+
 def test_admin_apis_are_locked_with_a_key_that_fits_into_no_header(folder: RunFolder) -> None:
     keys = set()
     for _ in range(2):

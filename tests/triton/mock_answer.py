@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 from headrace import paths
 from headrace.text.chat import ChatTemplate
@@ -18,6 +19,11 @@ def _model() -> tuple[Tokenizer, ChatTemplate]:
 
 def prompt_ids(text: str) -> list[int]:
     return _model()[1].encode([Message("user", text)])
+
+
+def engine_inputs(text: str, max_tokens: int) -> dict[str, Any]:
+    """What the ensembles send to the engine's own models for this prompt."""
+    return {"input_ids": prompt_ids(text), "max_tokens": max_tokens}
 
 
 def mock_answer(text: str, max_tokens: int) -> str:

@@ -9,37 +9,14 @@ import msgspec
 import pytest
 
 from tests.stack import Stack
-from tests.triton.doors import (
-    COMPLETION,
-    DOORS,
-    STREAM,
-    UNARY,
-    Answer,
-    Door,
-    Inputs,
-    Refused,
-    Stub,
-    Tensor,
-    grpc_request,
-)
+from tests.triton.answers import Refused, check_stream
+from tests.triton.doors import COMPLETION, DOORS, STREAM, UNARY, Door, Stub
+from tests.triton.mock_answer import engine_inputs
+from tests.triton.tensors import Inputs, grpc_request
 
 CAPITAL = "What is the capital of France?"
 CAPITAL_ANSWER = "The capital of France is Paris."
 STORY = "Tell me a story about a cat."
-
-
-def check_stream(answer: Answer) -> None:
-    """What holds for every stream: text in every chunk but perhaps the last, which alone has a finish reason."""
-    *pieces, last = answer.pieces
-    for piece in answer.pieces:
-        piece.text.decode("utf-8", "strict")
-    for piece in pieces:
-        assert piece.text
-        assert piece.finish_reason == ""
-    assert last.finish_reason in {"stop", "length"}
-    counts = [piece.completion_tokens for piece in answer.pieces]
-    assert counts == sorted(counts)
-    assert len({piece.prompt_tokens for piece in answer.pieces}) == 1
 
 
 @pytest.mark.parametrize("door", DOORS, ids=str)
@@ -214,9 +191,8 @@ def test_control_tags_in_user_text_are_only_characters(stack: Stack) -> None:
 
 def test_input_ids_go_to_the_engine_alone(stack: Stack) -> None:
     """The engine's own model, called as the ensembles call it."""
-    token_ids = Tensor([504, 3575, 282, 4649, 314], (1, 5), "INT32")
     with Stub(stack) as stub:
-        response = stub.ModelInfer(grpc_request("tensorrt_llm", {"input_ids": token_ids, "max_tokens": 3}))
+        response = stub.ModelInfer(grpc_request("tensorrt_llm", engine_inputs(CAPITAL, 3)), timeout=60)
     outputs = {output.name: tuple(output.shape) for output in response.outputs}
     assert outputs["output_ids"] == (1, 3)
     with pytest.raises(Refused, match="input_ids: expected at least one token id"):

@@ -12,9 +12,10 @@ import pytest
 from headrace.worker.protocol import WorkerStats
 from tests.conftest import MOCK_RUNNING, MOCK_WAITING
 from tests.stack import Stack
-from tests.triton.doors import STREAM, UNARY, Answer, Inputs, Stub, grpc_piece, grpc_request, refused, stop
+from tests.triton.answers import Answer, Refused, check_stream, grpc_piece, refused
+from tests.triton.doors import DOORS, NO_CODE, STREAM, UNARY, Door, Stub, stop
 from tests.triton.mock_answer import mock_answer
-from tests.triton.test_answers import check_stream
+from tests.triton.tensors import Inputs, grpc_request
 
 STREAMS = 64
 SCRIPTS = (
@@ -119,6 +120,30 @@ def test_more_than_the_limits_allow_are_refused_and_the_others_answered(mock_sta
     assert {answer.completion_tokens for answer in answers} == {400}
     assert max(stats.engine.running for stats in seen) <= MOCK_RUNNING
     assert max(stats.live for stats in seen) == places
+
+
+def test_a_full_engine_refuses_at_every_door(mock_stack: Stack) -> None:
+    """503 is what a balancer understands; /generate makes a 400 of every error."""
+    status = {"grpc": "UNAVAILABLE", "infer": "503", "generate": "400", "generate_stream": "400"}
+    places = MOCK_RUNNING + MOCK_WAITING
+    with Stub(mock_stack) as stub:
+        calls = [
+            stub.ModelInfer.future(
+                grpc_request("completion", {"text_input": f"full {number}", "max_tokens": 4000}, "full"),
+                timeout=60,
+            )
+            for number in range(places)
+        ]
+        mock_stack.until(lambda stats: stats.live == places, 10, "the engine is full")
+        found: dict[Door, str] = {}
+        for door in DOORS:
+            with pytest.raises(Refused, match=f"the engine holds {places} requests, its limit") as caught:
+                door.infer(mock_stack, {"text_input": "one more", "max_tokens": 1})
+            found[door] = caught.value.status
+        stop(mock_stack, "full")
+        assert {refused(call.exception()).status for call in calls} <= {"CANCELLED", "UNAVAILABLE"}
+    assert found == {door: NO_CODE if door == STREAM else status[door.protocol] for door in DOORS}
+    mock_stack.until(lambda stats: stats.live == 0, 5, "the engine is empty again")
 
 
 @pytest.mark.parametrize("length", [1, 300], ids=["one-token", "long"])

@@ -16,8 +16,11 @@ from tritonclient.grpc import model_config_pb2, service_pb2
 
 from headrace import paths
 from tests.stack import Stack
-from tests.triton.doors import DATATYPES, UNARY, Stub, http_get, http_post, refused
+from tests.triton.answers import refused
+from tests.triton.doors import UNARY, Stub
+from tests.triton.http_port import call, http_get, http_post
 from tests.triton.mock_answer import mock_answer
+from tests.triton.tensors import DATATYPES, PUBLIC
 
 CONFIGS = sorted(
     file
@@ -32,12 +35,10 @@ OUTPUTS = {
     "completion_tokens": "INT32",
     "log_probs": "FP32",
 }
-PUBLIC = {name: datatype for name, datatype in DATATYPES.items() if name not in {"input_ids", "stop"}}
 
 HTTP_ADMIN = [
     ("POST", "repository/index"),
     ("POST", "repository/models/preprocess/load"),
-    ("POST", "repository/models/preprocess/unload"),
     ("GET", "logging"),
     ("POST", "logging"),
     ("GET", "trace/setting"),
@@ -51,10 +52,11 @@ HTTP_ADMIN = [
     ("POST", "cudasharedmemory/region/a/register"),
     ("POST", "cudasharedmemory/unregister"),
 ]
+NO_KEYS: tuple[dict[str, str], ...] = ({}, {"headrace-admin": ""}, {"headrace-admin": "1"})
+# Unloading, and what the process list shows of the key: tests/serving/test_live_stack.py.
 GRPC_ADMIN = {
     "RepositoryIndex": service_pb2.RepositoryIndexRequest(),
     "RepositoryModelLoad": service_pb2.RepositoryModelLoadRequest(model_name="preprocess"),
-    "RepositoryModelUnload": service_pb2.RepositoryModelUnloadRequest(model_name="preprocess"),
     "LogSettings": service_pb2.LogSettingsRequest(),
     "TraceSetting": service_pb2.TraceSettingRequest(),
     "SystemSharedMemoryStatus": service_pb2.SystemSharedMemoryStatusRequest(),
@@ -67,16 +69,11 @@ GRPC_ADMIN = {
 
 
 @pytest.mark.parametrize(("method", "path"), HTTP_ADMIN, ids=[f"{m}-{p}" for m, p in HTTP_ADMIN])
-@pytest.mark.parametrize(
-    "headers", [{}, {"headrace-admin": ""}, {"headrace-admin": "1"}], ids=["no-key", "empty", "bad"]
-)
-def test_http_admin_is_shut(mock_stack: Stack, method: str, path: str, headers: dict[str, str]) -> None:
-    if method == "GET":
-        status, answer = http_get(mock_stack, f"/v2/{path}")
-    else:
-        status, answer = http_post(mock_stack, f"/v2/{path}", b"{}", headers)
-    assert status == 403, answer
-    assert b"restricted" in answer
+def test_http_admin_is_shut(mock_stack: Stack, method: str, path: str) -> None:
+    body = b"{}" if method == "POST" else None
+    for headers in NO_KEYS:
+        status, answer = call(mock_stack.http_port, method, f"/v2/{path}", body, headers)
+        assert (status, b"restricted" in answer) == (403, True), (headers, answer)
 
 
 @pytest.mark.parametrize(("method", "request_"), GRPC_ADMIN.items(), ids=GRPC_ADMIN)

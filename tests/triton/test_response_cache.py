@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import uuid
-from typing import Any
 
 import pytest
 
 from tests.stack import Stack
-from tests.triton.doors import COMPLETION, DATATYPES, STREAM, UNARY, Door, Inputs, Refused, metrics
+from tests.triton.answers import Refused
+from tests.triton.doors import COMPLETION, STREAM, UNARY, Door
+from tests.triton.http_port import metrics
 from tests.triton.mock_answer import mock_answer
+from tests.triton.tensors import OPTIONS, PUBLIC, Inputs
 
 
 def hits(stack: Stack) -> float:
@@ -22,27 +25,12 @@ def prompt() -> str:
     return f"cached? {uuid.uuid4()}"
 
 
-def every_input(prompt: str) -> dict[str, Any]:
-    return {
-        "text_input": prompt,
-        "max_tokens": 20,
-        "min_tokens": 2,
-        "temperature": 0.7,
-        "top_k": 40,
-        "top_p": 0.9,
-        "random_seed": 7,
-        "stop_words": ["never"],
-        "frequency_penalty": 0.1,
-        "presence_penalty": 0.2,
-        "repetition_penalty": 1.1,
-        "return_log_probs": True,
-        "response_format": '{"type":"string"}',
-        "cache_scope": "a",
-    }
+def said(*texts: str) -> str:
+    """`messages` of a conversation."""
+    return json.dumps([{"role": "user", "content": text} for text in texts])
 
 
 OTHER = {
-    "text_input": "another question",
     "max_tokens": 21,
     "min_tokens": 3,
     "temperature": 0.8,
@@ -57,6 +45,7 @@ OTHER = {
     "response_format": '{"type":"integer"}',
     "cache_scope": "b",
 }
+"""Another value for each of OPTIONS."""
 
 
 @pytest.mark.parametrize(
@@ -84,25 +73,33 @@ def test_a_hit_needs_no_engine_of_the_real_model_either(stack: Stack, prompt: st
     assert hits(stack) == before + 1
 
 
-def test_the_table_covers_every_public_input() -> None:
-    public = DATATYPES.keys() - {"input_ids", "stop"}
-    assert OTHER.keys() == every_input("").keys() == public - {"messages"}
+def test_the_tables_cover_every_public_input() -> None:
+    assert OTHER.keys() == OPTIONS.keys() == PUBLIC.keys() - {"text_input", "messages"}
 
 
-@pytest.mark.parametrize("name", OTHER)
+def with_other(inputs: Inputs, name: str) -> Inputs:
+    if name == "text_input":
+        return {**inputs, name: f"another {inputs[name]}"}
+    if name == "messages":
+        return {**inputs, name: said("another", *(turn["content"] for turn in json.loads(inputs[name])))}
+    return {**inputs, name: OTHER[name]}
+
+
+@pytest.mark.parametrize("name", PUBLIC)
 def test_another_value_of_any_one_input_is_another_answer(mock_stack: Stack, prompt: str, name: str) -> None:
-    inputs = every_input(prompt)
+    question = {"messages": said(prompt)} if name == "messages" else {"text_input": prompt}
+    inputs = {**OPTIONS, **question}
     UNARY.infer(mock_stack, inputs)
     before = hits(mock_stack)
-    UNARY.infer(mock_stack, inputs | {name: f"{OTHER[name]} {prompt}" if name == "text_input" else OTHER[name]})
+    UNARY.infer(mock_stack, with_other(inputs, name))
     assert hits(mock_stack) == before
     UNARY.infer(mock_stack, inputs)
     assert hits(mock_stack) == before + 1
 
 
-@pytest.mark.parametrize("name", OTHER.keys() - {"text_input"})
+@pytest.mark.parametrize("name", OPTIONS)
 def test_leaving_one_input_out_is_another_answer(mock_stack: Stack, prompt: str, name: str) -> None:
-    inputs = every_input(prompt)
+    inputs = {**OPTIONS, "text_input": prompt}
     UNARY.infer(mock_stack, inputs)
     before = hits(mock_stack)
     UNARY.infer(mock_stack, {key: value for key, value in inputs.items() if key != name})
@@ -110,10 +107,9 @@ def test_leaving_one_input_out_is_another_answer(mock_stack: Stack, prompt: str,
 
 
 def test_a_prompt_and_the_same_text_as_messages_are_apart(mock_stack: Stack, prompt: str) -> None:
-    messages = f'[{{"role":"user","content":"{prompt}"}}]'
     before = hits(mock_stack)
     as_text = UNARY.infer(mock_stack, {"text_input": prompt, "max_tokens": 30})
-    as_messages = UNARY.infer(mock_stack, {"messages": messages, "max_tokens": 30})
+    as_messages = UNARY.infer(mock_stack, {"messages": said(prompt), "max_tokens": 30})
     assert hits(mock_stack) == before
     assert as_text == as_messages
 

@@ -73,6 +73,58 @@ def test_a_bad_port_in_the_environment_is_named(tmp_path: Path, monkeypatch: pyt
         config.load(file(tmp_path, ""))
 
 
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("HEADRACE_PROFIL", "did you mean HEADRACE_PROFILE"),
+        ("HEADRACE_ENGIN__NAME", "did you mean HEADRACE_ENGINE__NAME"),
+        ("HEADRACE_ENGINE__MOK__STEP_MS", "did you mean HEADRACE_ENGINE__MOCK__STEP_MS"),
+        ("HEADRACE_ENGINE__NAME__X", "did you mean HEADRACE_ENGINE__NAME"),
+        ("HEADRACE_ENGINE_NAME", "did you mean HEADRACE_ENGINE__NAME"),
+        ("HEADRACE_HTTP_PORT", "did you mean HEADRACE_SERVER__HTTP_PORT"),
+        ("HEADRACE_CONFIGURE", "did you mean HEADRACE_CONFIG"),
+        ("headrace_profil", "did you mean HEADRACE_PROFILE"),
+        ("HEADRACE_QUUX", "see headrace/config.py"),
+    ],
+)
+def test_an_override_of_no_key_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, says: str
+) -> None:
+    monkeypatch.setenv(name, "8000")
+    with pytest.raises(ConfigError, match=rf"^\${name}: sets no key of the configuration; {says}"):
+        config.load(file(tmp_path, ""))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HEADRACE_HOME", "/somewhere"),
+        ("HEADRACE_SOCKET", "/engine.sock"),
+        ("HEADRACE_PROFILE", "cpu"),
+        ("headrace_profile", "cpu"),
+        ("HEADRACE_SERVER", '{"http_port": 9000}'),
+        ("HEADRACE_ENGINE__TRTLLM__TRTLLM__MAX_SEQ_LEN", "8192"),
+        # Kubernetes' names for services `headrace` and `headrace-gateway`
+        ("HEADRACE_SERVICE_HOST", "10.0.0.1"),
+        ("HEADRACE_GATEWAY_SERVICE_PORT_HTTP", "8080"),
+        ("HEADRACE_PORT", "tcp://10.0.0.1:8000"),
+        ("HEADRACE_PORT_8000_TCP_ADDR", "10.0.0.1"),
+    ],
+)
+def test_other_names_are_let_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    config.load(file(tmp_path, ""))
+
+
+def test_every_name_that_is_let_through_as_a_key_sets_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADRACE_ENGINE__TRTLLM__TRTLLM__MAX_SEQ_LEN", "8192")
+    monkeypatch.setenv("headrace_engine__mock__step_ms", "7")
+    engine = config.load(file(tmp_path, "")).engine
+    assert (engine.trtllm.trtllm, engine.mock.step_ms) == ({"max_seq_len": "8192"}, 7.0)
+
+
 def test_an_error_blames_the_variable_that_overrides_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,7 +51,7 @@ def parameters(section: str) -> dict[str, Parameter]:
 
 @cache
 def names(section: str) -> tuple[str, ...]:
-    """A plain list of names: `LLM.methods`, `LLM.positional`, `RequestOutput.methods`."""
+    """A plain list of names: `LLM.methods`, `LLM.positional`, `RequestOutput.methods`, `llmapi.errors`."""
     return tuple(_facts()[section])
 
 

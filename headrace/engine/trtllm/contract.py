@@ -37,7 +37,7 @@ def differences() -> list[str]:
         llm_args = import_module("tensorrt_llm.llmapi.llm_args")
     except ImportError:
         raise EngineNotInstalled(NOT_INSTALLED) from None
-    lines = [*_version(package), *_methods(package.LLM, llmapi.RequestOutput)]
+    lines = [*_version(package), *_methods(package.LLM, llmapi.RequestOutput), *_errors(llmapi)]
     lines += _compare("LLM.__init__", _model_fields(llm_args.TorchLlmArgs))
     lines += _compare("LLM.generate_async", _arguments(package.LLM.generate_async))
     lines += _compare("SamplingParams", _dataclass_fields(package.SamplingParams))
@@ -60,6 +60,13 @@ def _methods(llm: type, request_output: type) -> Iterator[str]:
         for name in api.names(section):
             if not callable(getattr(found, name, None)):
                 yield f"{owner}.{name}: missing"
+
+
+def _errors(llmapi: Any) -> Iterator[str]:
+    for name in api.names("llmapi.errors"):
+        found = getattr(llmapi, name, None)
+        if not (isinstance(found, type) and issubclass(found, Exception)):
+            yield f"llmapi.{name}: missing"
 
 
 def _compare(section: str, found: Mapping[str, _Found]) -> Iterator[str]:

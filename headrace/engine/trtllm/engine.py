@@ -16,21 +16,24 @@ from typing import Any
 import structlog
 
 from headrace.config import EngineConfig
-from headrace.engine.interface import EngineRequest, EngineStats, FinishReason, TokenDelta
+from headrace.engine.interface import EngineRequest, EngineStats, SamplingParams, TokenDelta
 from headrace.engine.token_stream import TokenStream
 from headrace.engine.trtllm import api
-from headrace.engine.trtllm.options import llm_arguments
+from headrace.engine.trtllm.liveness import still_generates
+from headrace.engine.trtllm.options import llm_arguments, max_seq_len
+from headrace.engine.trtllm.results import new_tokens
 from headrace.engine.trtllm.sampling import sampling_arguments
 from headrace.engine.trtllm.snapshot import Snapshot
-from headrace.errors import EngineFailed, EngineNotInstalled, InvalidRequest, StartupError
+from headrace.errors import (
+    EngineFailed,
+    EngineNotInstalled,
+    HeadraceError,
+    InvalidRequest,
+    StartupError,
+    Unavailable,
+)
 from headrace.text.model_folder import end_token_ids
 
-FINISH_REASONS: dict[str, FinishReason] = {
-    "stop": "stop",
-    "length": "length",
-    "timeout": "cancelled",
-    "cancelled": "cancelled",
-}
 STATS_SECONDS = 1.0
 STATS_TIMEOUT = 2
 
@@ -49,8 +52,28 @@ class _Run:
     delivered: int = 0
 
 
+class _Refusal:
+    """In the place of a RequestOutput, where upstream refused the request on the spot."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def __aiter__(self) -> _Refusal:
+        return self
+
+    async def __anext__(self) -> Any:
+        raise self._error
+
+    def abort(self) -> None:
+        pass
+
+
 class TrtLlmEngine:
-    """Adapter of the LLM API. Upstream's failures end the requests that they hit, as `EngineFailed`."""
+    """Adapter of the LLM API.
+
+    What upstream refuses or gives up ends that one request, as long as upstream still generates; all else is
+    `EngineFailed`.
+    """
 
     def __init__(self) -> None:
         self._config = EngineConfig()
@@ -60,16 +83,20 @@ class TrtLlmEngine:
         self._generated = 0
         self._snapshot = Snapshot()
         self._follower: asyncio.Task[None] | None = None
+        self._check: asyncio.Task[bool] | None = None
 
     async def start(self, config: EngineConfig) -> None:
         package = _import()
         self._sampling_params = package.SamplingParams
-        self._guided_decoding_params = import_module("tensorrt_llm.llmapi").GuidedDecodingParams
+        llmapi = import_module("tensorrt_llm.llmapi")
+        self._guided_decoding_params = llmapi.GuidedDecodingParams
+        self._request_error: type[Exception] = llmapi.RequestError
         if not config.model.is_dir():
             raise StartupError(
                 f"engine.model: {config.model} is not a folder; give one that holds a Hugging Face checkpoint"
             )
         self._config = config
+        self._max_seq_len = max_seq_len(config)
         self._end_ids = end_token_ids(config.model)
         arguments = _with_groups(llm_arguments(config))
         try:
@@ -82,28 +109,40 @@ class TrtLlmEngine:
     def submit(self, request: EngineRequest) -> AsyncIterator[TokenDelta]:
         if request.id in self._runs:
             raise InvalidRequest("id", f"a request {request.id!r} is already running; give each its own id")
+        self._check_length(request)
         arguments = sampling_arguments(
             request.sampling, self._end_ids, self._config.trtllm.sampler, self._guided_decoding_params
         )
         try:
-            if self._llm is None:
-                raise RuntimeError("it is stopped")  # noqa: TRY301 - ends as every failure of the engine
-            output = self._llm.generate_async(
-                inputs=list(request.token_ids),
-                sampling_params=self._sampling_params(**arguments),
-                streaming=True,
-                cache_salt=request.cache_scope or None,
-            )
-        except ValueError as error:
+            output = self._generate(request, arguments)
+        except (ValueError, TypeError, AssertionError) as error:
             raise InvalidRequest("request", f"TensorRT-LLM refuses it: {_brief(error)}") from None
-        except Exception as error:  # noqa: BLE001 - any other one means that the engine is not well
-            stream = TokenStream()
-            stream.put(_failure(error))
-            return stream
+        except Exception as error:  # noqa: BLE001 - judged as if it had come later
+            output = _Refusal(error)
         run = _Run(output, request.sampling.log_probs)
         self._runs[request.id] = run
         run.task = asyncio.create_task(self._carry(request.id, run))
         return run.stream
+
+    def _check_length(self, request: EngineRequest) -> None:
+        """Upstream would cut the answer in silence, and fail a prompt that leaves no room for one."""
+        prompt, answer, most = len(request.token_ids), request.sampling.max_tokens, self._max_seq_len
+        if most is not None and prompt + answer > most:
+            problem = (
+                f"{answer}, with a prompt of {prompt} tokens; the engine holds {most} tokens of both together"
+            )
+            raise InvalidRequest("max_tokens", problem)
+
+    def _generate(self, request: EngineRequest, sampling: dict[str, Any]) -> Any:
+        """Upstream's RequestOutput."""
+        if self._llm is None:
+            raise EngineFailed("the TensorRT-LLM engine is stopped")
+        return self._llm.generate_async(
+            inputs=list(request.token_ids),
+            sampling_params=self._sampling_params(**sampling),
+            streaming=True,
+            cache_salt=request.cache_scope or None,
+        )
 
     async def abort(self, request_id: str) -> None:
         if run := self._runs.pop(request_id, None):
@@ -124,8 +163,9 @@ class TrtLlmEngine:
         )
 
     async def stop(self) -> None:
-        if self._follower:
-            self._follower.cancel()
+        for task in (self._follower, self._check):
+            if task:
+                task.cancel()
         for request_id in list(self._runs):
             await self.abort(request_id)
         llm, self._llm = self._llm, None
@@ -136,18 +176,44 @@ class TrtLlmEngine:
         """From upstream's results to the stream, until the request has ended."""
         try:
             async for result in run.output:
-                delta = _new_since(run, result.outputs[0])
+                delta = new_tokens(result.outputs[0], run.delivered, run.log_probs)
+                run.delivered += len(delta.token_ids)
                 self._generated += len(delta.token_ids)
                 if delta.token_ids or delta.finish_reason:
                     run.stream.put(delta)
                 if delta.finish_reason:
                     return
-            raise RuntimeError("a request ended without a finish reason")  # noqa: TRY301
+            run.stream.put(EngineFailed("the TensorRT-LLM engine broke: a request ended without a finish reason"))
+        except HeadraceError as error:
+            run.stream.put(error)
+            run.output.abort()
+        except self._request_error as error:
+            run.stream.put(await self._judged(error, run))
         except Exception as error:  # noqa: BLE001 - whatever upstream raises, the request must end
             run.stream.put(_failure(error))
         finally:
             if self._runs.get(request_id) is run:
                 del self._runs[request_id]
+
+    async def _judged(self, error: Exception, run: _Run) -> HeadraceError:
+        """What upstream's error for one request means."""
+        if not await self._still_generates():
+            return _failure(error)
+        if run.delivered:
+            return Unavailable(f"TensorRT-LLM gave the request up: {_brief(error)}; send it again")
+        return InvalidRequest("request", f"TensorRT-LLM refuses it: {_brief(error)}")
+
+    async def _still_generates(self) -> bool:
+        """One check serves all requests that fail together."""
+        if self._check is None or self._check.done():
+            one_token = self._sampling_params(
+                **sampling_arguments(
+                    SamplingParams(max_tokens=1, min_tokens=1), self._end_ids, "", self._guided_decoding_params
+                )
+            )
+            work = still_generates(self._llm, one_token, self._end_ids[0], lambda: self._generated)
+            self._check = asyncio.create_task(work)
+        return await asyncio.shield(self._check)
 
     async def _follow_stats(self) -> None:
         try:
@@ -185,28 +251,6 @@ def _with_groups(arguments: dict[str, Any]) -> dict[str, Any]:
         return arguments | {key: getattr(llmapi, name)(**arguments[key]) for key, name in groups.items()}
     except ValueError as error:
         raise StartupError(f"engine.trtllm: TensorRT-LLM refuses it: {_brief(error)}") from None
-
-
-def _new_since(run: _Run, output: Any) -> TokenDelta:
-    """Upstream's lists hold everything so far: what came since the last time."""
-    start, end = run.delivered, len(output.token_ids)
-    run.delivered = max(start, end)
-    token_ids = tuple(output.token_ids[start:end])
-    log_probs = _log_probs(token_ids, output.logprobs[start:end]) if run.log_probs and token_ids else ()
-    finish = FINISH_REASONS[output.finish_reason] if output.finish_reason else None
-    return TokenDelta(token_ids, log_probs, finish)
-
-
-def _log_probs(token_ids: tuple[int, ...], entries: list[Any]) -> tuple[float, ...]:
-    """The chosen tokens' own. An entry is a number, or maps token ids to objects with a `logprob`."""
-    try:
-        values = [
-            entry[token_id].logprob if isinstance(entry, dict) else float(entry)
-            for token_id, entry in zip(token_ids, entries, strict=True)
-        ]
-    except (KeyError, ValueError):
-        raise RuntimeError("it gave no log prob for a chosen token") from None
-    return tuple(min(0.0, value) for value in values)
 
 
 def _failure(error: Exception) -> EngineFailed:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
 
-from headrace.config import EngineConfig
+from headrace.config import EngineConfig, LimitsConfig
 from headrace.engine.trtllm import api
 from headrace.errors import ConfigError
 
@@ -67,6 +67,22 @@ def llm_arguments(config: EngineConfig) -> dict[str, Any]:
             "dtype": settings.kv_cache_dtype,
         },
     }
+
+
+def max_seq_len(config: EngineConfig) -> int | None:
+    """Most tokens that prompt and answer may have together; None: what the checkpoint says."""
+    value = config.trtllm.trtllm.get("max_seq_len")
+    return value if isinstance(value, int) else None
+
+
+def check_limits(config: EngineConfig, limits: LimitsConfig) -> None:
+    """The longest request that the limits allow fits into the engine. Raises `ConfigError`."""
+    most, longest = max_seq_len(config), limits.max_prompt_tokens + limits.max_output_tokens
+    if most is not None and longest > most:
+        raise ConfigError(
+            f"{BLOCK}.max_seq_len: {most} is less than limits.max_prompt_tokens + limits.max_output_tokens "
+            f"({limits.max_prompt_tokens} + {limits.max_output_tokens}); raise it to {longest} or lower the limits"
+        )
 
 
 def _checked(config: EngineConfig) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def _choice(sampling: SamplingParams, sampler: str) -> dict[str, Any]:
 
 def _refuse_what_torch_sampler_lacks(sampling: SamplingParams) -> None:
     lacking = [name for name, neutral in PENALTIES.items() if getattr(sampling, name) != neutral]
-    if sampling.seed is not None and not sampling.greedy:
+    if sampling.seed is not None and not (sampling.seed_drawn or sampling.greedy):
         lacking.append("random_seed")
     if sampling.log_probs and not sampling.greedy:
         lacking.append("return_log_probs")  # it promises the likeliest token's, not the drawn one's

@@ -1,5 +1,5 @@
 """The model of `LLM`'s arguments."""
 
-from importlib import import_module
+from tensorrt_llm._types import TorchLlmArgs
 
-TorchLlmArgs = import_module("tensorrt_llm._fake").TorchLlmArgs
+__all__ = ["TorchLlmArgs"]

@@ -1,93 +1,31 @@
-"""A stand-in for `tensorrt_llm`, built from the recorded names of the LLM API: no GPU, no weights.
-
-It takes exactly the arguments that the recorded release takes for certain, and raises for any other. Tokens
-are the prompt's own, over and over, so that a test knows what must come back. Two environment variables:
-`FAKE_TRTLLM_STEP_MS` is the time of one iteration (1), `FAKE_TRTLLM_DEADLY_TOKEN` a token id: an engine that
-gets a prompt with it breaks.
-"""
+"""Requests in flight, without a GPU."""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
 import inspect
+import json
 import os
 import random
-import typing
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, create_model
+import tokenizers
 
 from headrace.engine.trtllm import api
 
-__version__ = f"{api.VERSION}+fake"
+from ._types import CompletionOutput, TorchLlmArgs, certain
+
 LOG_PROB = -0.25
 BLOCK_TOKENS = 32
 BLOCKS = 1024
 
 
-def _certain(section: str) -> list[api.Parameter]:
-    return [parameter for parameter in api.parameters(section).values() if parameter.certain]
-
-
-def _type(text: str) -> Any:
-    """The recorded type where Python alone can express it, else anything."""
-    try:
-        return eval(text, {**vars(typing), "Path": Path})
-    except (NameError, SyntaxError, TypeError):
-        return Any
-
-
-def _model(name: str, section: str) -> type[BaseModel]:
-    fields: dict[str, Any] = {}
-    for p in _certain(section):
-        nested = NESTED.get(p.name) if section == "LLM.__init__" else None
-        if nested:
-            fields[p.name] = (nested | None, nested() if p.default else None)
-        else:
-            fields[p.name] = (_type(p.type), ... if p.default == api.REQUIRED else p.default)
-    return create_model(name, __config__=ConfigDict(extra="forbid", protected_namespaces=()), **fields)
-
-
-def _dataclass(name: str, section: str, check: Callable[[Any], None]) -> type:
-    fields: list[Any] = []
-    for p in _certain(section):
-        if p.default == api.REQUIRED:
-            fields.append((p.name, Any))
-        elif p.default == []:
-            fields.append((p.name, Any, dataclasses.field(default_factory=list)))
-        else:
-            fields.append((p.name, Any, p.default))
-    namespace = {"__post_init__": check}
-    return dataclasses.make_dataclass(name, fields, namespace=namespace, slots=True, kw_only=True)
-
-
-def _check_sampling(params: Any) -> None:
-    if params.temperature is not None and not params.temperature > 0:
-        raise ValueError(f"temperature must be > 0, got {params.temperature}")
-    if not params.max_tokens >= 1:
-        raise ValueError(f"max_tokens must be >= 1, got {params.max_tokens}")
-
-
-def _check_guided(params: Any) -> None:
-    if sum(bool(getattr(params, f.name)) for f in dataclasses.fields(params)) > 1:
-        raise ValueError("only one guide can be used for a request")
-
-
-NESTED: dict[str, type[BaseModel]] = {}
-NESTED.update({key: _model(name, name) for key, name in api.NESTED.items()})
-KvCacheConfig = NESTED["kv_cache_config"]
-CudaGraphConfig = NESTED["cuda_graph_config"]
-MoeConfig = NESTED["moe_config"]
-AttentionDpConfig = NESTED["attention_dp_config"]
-CacheTransceiverConfig = NESTED["cache_transceiver_config"]
-TorchLlmArgs = _model("TorchLlmArgs", "LLM.__init__")
-SamplingParams: Any = _dataclass("SamplingParams", "SamplingParams", _check_sampling)
-GuidedDecodingParams: Any = _dataclass("GuidedDecodingParams", "GuidedDecodingParams", _check_guided)
-CompletionOutput: Any = _dataclass("CompletionOutput", "CompletionOutput", lambda _: None)
+class RequestError(RuntimeError):
+    """Upstream's, for one request."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -99,10 +37,14 @@ class Logprob:
 class RequestOutput:
     """Yields itself after each change; its outputs hold everything so far."""
 
-    def __init__(self, request_id: int, prompt_token_ids: list[int], params: Any) -> None:
+    def __init__(
+        self, request_id: int, prompt_token_ids: list[int], params: Any, max_tokens: int, stop: list[list[int]]
+    ) -> None:
         self.request_id = request_id
         self.prompt_token_ids = prompt_token_ids
         self.sampling_params = params
+        self._max_tokens = max_tokens
+        self._stop = stop
         self.outputs = [CompletionOutput(index=0, logprobs=[])]
         self.finished = False
         drawn = params.temperature is not None and params.top_k != 1
@@ -129,7 +71,7 @@ class RequestOutput:
         return self
 
     def result(self, timeout: float | None = None) -> RequestOutput:
-        raise NotImplementedError
+        raise RuntimeError("result() blocks the event loop that the tokens come by; iterate, or await aresult()")
 
     def abort(self) -> None:
         self.end("cancelled")
@@ -153,11 +95,11 @@ class RequestOutput:
             output.logprobs.append({token_id: Logprob(LOG_PROB, 1)})
         if token_id == params.end_id and not params.ignore_eos and made + 1 > (params.min_tokens or 0):
             self.end("stop")
-        elif token_id in (params.stop_token_ids or ()):
+        elif ending := next((ids for ids in self._stop if output.token_ids[-len(ids) :] == ids), None):
             if not params.include_stop_str_in_output:
-                output.token_ids.pop()
+                del output.token_ids[-len(ending) :]
             self.end("stop")
-        elif made + 1 >= params.max_tokens:
+        elif made + 1 >= self._max_tokens:
             self.end("length")
         else:
             self._changes.put_nowait(None)
@@ -171,17 +113,21 @@ class LLM:
         self.args: Any = TorchLlmArgs(**options)
         self.requests: list[dict[str, Any]] = []
         """The arguments of every generate_async, for tests to look at."""
+        self.broken: Exception | None = None
+        """What every request fails with, from the next step on. Tests may set it."""
         self._live: list[RequestOutput] = []
         self._stats: deque[dict[str, Any]] = deque(maxlen=1000)
         self._stepper: asyncio.Task[None] | None = None
-        self._broken: Exception | None = None
+        self._shut_down = False
         self._step_seconds = float(os.environ.get("FAKE_TRTLLM_STEP_MS", "1")) / 1000
         self._deadly = int(os.environ.get("FAKE_TRTLLM_DEADLY_TOKEN", "-1"))
+        self._refused = int(os.environ.get("FAKE_TRTLLM_REFUSED_TOKEN", "-1"))
+        _log({"LLM": self.args.model_dump(mode="json", exclude_unset=True)})
 
     def generate_async(self, *args: Any, **kwargs: Any) -> RequestOutput:
-        given = inspect.signature(self.generate_async).bind(*args, **kwargs)
+        given = inspect.signature(LLM.generate_async).bind(self, *args, **kwargs)
         given.apply_defaults()
-        values = given.arguments
+        values = {name: value for name, value in given.arguments.items() if name != "self"}
         inputs, params = values["inputs"], values["sampling_params"]
         if not isinstance(values["streaming"], bool):
             raise TypeError(f"streaming must be a bool, got {values['streaming']!r}")
@@ -191,14 +137,30 @@ class LLM:
             raise ValueError("guided decoding needs guided_decoding_backend")
         if params.stop and self.args.skip_tokenizer_init:
             raise ValueError("stop strings need the tokenizer")
-        if self._broken:
-            raise self._broken
-        self.requests.append(dict(values))
-        output = RequestOutput(len(self.requests), inputs, params)
-        self._live.append(output)
+        if self._shut_down:
+            raise RuntimeError("LLM is shutting down")
+        self.requests.append(values)
+        _log({"request": {**values, "sampling_params": _set_fields(params)}})
+        # Upstream cuts what would not fit, and fails a prompt that leaves room for nothing.
+        room = (self.args.max_seq_len or 1 << 30) - len(inputs)
+        stop = [*self._stop_strings(params), *([token_id] for token_id in params.stop_token_ids or ())]
+        output = RequestOutput(len(self.requests), inputs, params, min(params.max_tokens, room), stop)
+        if room < 1:
+            output.fail(RequestError(f"max_tokens ({room}) must be greater than 0"))
+        elif self._refused in inputs:
+            output.fail(RequestError("the request cannot be scheduled"))
+        else:
+            self._live.append(output)
         if self._stepper is None or self._stepper.done():
             self._stepper = asyncio.create_task(self._step_while_live())
         return output
+
+    def _stop_strings(self, params: Any) -> list[list[int]]:
+        """Compared as token ids."""
+        if not params.stop:
+            return []
+        tokenizer = tokenizers.Tokenizer.from_file(str(Path(self.args.model) / "tokenizer.json"))
+        return [tokenizer.encode(text, add_special_tokens=False).ids for text in params.stop]
 
     async def _step_while_live(self) -> None:
         while self._live:
@@ -206,12 +168,12 @@ class LLM:
             self._live = [output for output in self._live if not output.finished]
             batch = self._live[: self.args.max_batch_size]
             if any(self._deadly in output.prompt_token_ids for output in batch):
-                self._broken = RuntimeError("CUDA error: an illegal memory access was encountered")
-                for output in self._live:
-                    output.fail(self._broken)
-                return
-            for output in batch:
-                output.step()
+                self.broken = RequestError("CUDA error: an illegal memory access was encountered")
+            for output in self._live if self.broken else batch:
+                if self.broken:
+                    output.fail(self.broken)
+                else:
+                    output.step()
             if self.args.enable_iter_perf_stats:
                 self._stats.append(self._iteration(batch))
 
@@ -241,15 +203,31 @@ class LLM:
             yield self._stats.popleft()
 
     def shutdown(self) -> None:
-        self._broken = RuntimeError("LLM is shutting down")
+        self._shut_down = True
         for output in self._live:
             output.finished = True
+
+
+def _set_fields(params: Any) -> dict[str, Any]:
+    """What a request sets, without upstream's defaults."""
+    set_fields = {f.name: getattr(params, f.name) for f in dataclasses.fields(params)}
+    return {
+        name: _set_fields(value) if dataclasses.is_dataclass(value) else value
+        for name, value in set_fields.items()
+        if value not in (None, [])
+    }
+
+
+def _log(entry: dict[str, Any]) -> None:
+    if file := os.environ.get("FAKE_TRTLLM_LOG"):
+        with Path(file).open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps(entry) + "\n")
 
 
 def _signature() -> inspect.Signature:
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     parameters = [inspect.Parameter("self", kind)]
-    for p in _certain("LLM.generate_async"):
+    for p in certain("LLM.generate_async"):
         default = inspect.Parameter.empty if p.default == api.REQUIRED else p.default
         parameters.append(inspect.Parameter(p.name, kind, default=default))
     return inspect.Signature(parameters)

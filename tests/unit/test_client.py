@@ -1,0 +1,191 @@
+"""The client against a server that does as Triton does: who hangs up stops nothing, only a `stop` does."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import pytest
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+from headrace import client as client_module
+from headrace.client import Client, Question
+from headrace.errors import EngineFailed, HeadraceError, Unavailable
+
+SECONDS = 20.0
+QUESTION = Question(text_input="Hi")
+
+
+class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
+    """Answers with its `pieces`; without a last one it goes on until it is stopped."""
+
+    def __init__(self) -> None:
+        self.pieces: tuple[str, ...] = ()
+        self.ends = False
+        """The last piece has a finish reason."""
+        self.breaks_off = False
+        """A stream ends after its pieces, without a finish reason."""
+        self.deaf_to = 0
+        """So many stops come too early to be heard."""
+        self.running: set[str] = set()
+        self.stops: Counter[str] = Counter()
+        self.came = asyncio.Event()
+        self._stopped = asyncio.Event()
+
+    async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+        if request.model_name == "tensorrt_llm":
+            return self._stop(request.id)
+        self._begin(request.id)
+        if not self.ends:
+            await self._stopped.wait()
+            await context.abort(grpc.StatusCode.CANCELLED, "the request was stopped")
+        self.running.discard(request.id)
+        return _response("".join(self.pieces), "stop")
+
+    async def ModelStreamInfer(self, requests: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
+        request = await anext(aiter(requests))
+        self._begin(request.id)
+        for place, piece in enumerate(self.pieces, 1):
+            last = self.ends and place == len(self.pieces)
+            yield service_pb2.ModelStreamInferResponse(infer_response=_response(piece, "stop" if last else ""))
+        if not (self.ends or self.breaks_off):
+            await self._stopped.wait()
+            yield service_pb2.ModelStreamInferResponse(infer_response=_response("", "cancelled"))
+        self.running.discard(request.id)
+
+    def _begin(self, request_id: str) -> None:
+        self.running.add(request_id)
+        self.came.set()
+
+    def _stop(self, request_id: str) -> Any:
+        self.stops[request_id] += 1
+        if self.stops[request_id] > self.deaf_to:
+            self.running.discard(request_id)
+            self._stopped.set()
+        return service_pb2.ModelInferResponse(model_name="tensorrt_llm", id=request_id)
+
+
+def _response(text: str, reason: str) -> Any:
+    response = service_pb2.ModelInferResponse(model_name="assistant")
+    for name, value in (("text_output", text), ("finish_reason", reason)):
+        response.outputs.add(name=name, datatype="BYTES", shape=[1, 1])
+        data = value.encode()
+        response.raw_output_contents.append(len(data).to_bytes(4, "little") + data)
+    return response
+
+
+@pytest.fixture
+def triton() -> FakeTriton:
+    return FakeTriton()
+
+
+@pytest.fixture
+async def client(triton: FakeTriton) -> AsyncIterator[Client]:
+    server = grpc.aio.server()
+    service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(triton, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with Client(f"127.0.0.1:{port}") as connected:
+        yield connected
+    await server.stop(None)
+
+
+async def _read(client: Client) -> str:
+    async with contextlib.aclosing(client.stream(QUESTION)) as chunks:
+        return "".join([chunk.text async for chunk in chunks])
+
+
+async def test_an_answer_in_time_is_stopped_by_nobody(client: Client, triton: FakeTriton) -> None:
+    triton.pieces, triton.ends = ("Hello ", "there"), True
+    assert (await client.answer(QUESTION, SECONDS)).text == "Hello there"
+    assert await _read(client) == "Hello there"
+    assert not triton.stops
+
+
+@pytest.mark.parametrize("deaf_to", [0, 2], ids=["at once", "overtaken twice"])
+async def test_an_answer_that_takes_too_long_is_stopped(client: Client, triton: FakeTriton, deaf_to: int) -> None:
+    triton.deaf_to = deaf_to
+    with pytest.raises(Unavailable, match=r"127\.0\.0\.1:\d+ did not answer in time"):
+        await client.answer(QUESTION, 0.2)
+    assert triton.came.is_set()
+    assert (triton.running, list(triton.stops.values())) == (set(), [deaf_to + 1])
+
+
+@pytest.mark.parametrize("deaf_to", [0, 2], ids=["at once", "overtaken twice"])
+@pytest.mark.parametrize("way", ["answer", "stream"])
+async def test_a_cancelled_caller_stops_its_request_before_the_first_token(
+    client: Client, triton: FakeTriton, way: str, deaf_to: int
+) -> None:
+    triton.deaf_to = deaf_to
+    asking = asyncio.create_task(_read(client) if way == "stream" else _answer(client))
+    await triton.came.wait()
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert (triton.running, list(triton.stops.values())) == (set(), [deaf_to + 1])
+
+
+async def _answer(client: Client) -> str:
+    return (await client.answer(QUESTION, SECONDS)).text
+
+
+async def test_leaving_a_stream_stops_it(client: Client, triton: FakeTriton) -> None:
+    triton.pieces = ("Hello", " there")
+    async with contextlib.aclosing(client.stream(QUESTION, "mine")) as chunks:
+        assert (await anext(chunks)).text == "Hello"
+    assert (triton.running, triton.stops) == (set(), {"mine": 1})
+
+
+async def test_leaving_a_stream_at_its_last_chunk_stops_nothing(client: Client, triton: FakeTriton) -> None:
+    triton.pieces, triton.ends = ("Hello",), True
+    async with contextlib.aclosing(client.stream(QUESTION)) as chunks:
+        assert (await anext(chunks)).finish_reason == "stop"
+    assert not triton.stops
+
+
+async def test_a_server_that_does_not_stop_is_left_in_the_end(
+    client: Client, triton: FakeTriton, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "_STOP_SECONDS", 0.3)
+    triton.deaf_to = 1000
+    async with asyncio.timeout(SECONDS):
+        with pytest.raises(Unavailable, match="did not answer in time"):
+            await client.answer(QUESTION, 0.1)
+        triton.came.clear()
+        asking = asyncio.create_task(_read(client))
+        await triton.came.wait()
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+    assert all(1 < stops < 10 for stops in triton.stops.values())
+
+
+async def test_a_stream_that_breaks_off_is_an_error(client: Client, triton: FakeTriton) -> None:
+    triton.pieces, triton.breaks_off = ("Hello",), True
+    with pytest.raises(EngineFailed, match="ended the stream before the answer was complete"):
+        await _read(client)
+
+
+async def test_a_server_that_dies_ends_its_stream_with_an_error(triton: FakeTriton) -> None:
+    triton.pieces = ("Hello",)
+    server = grpc.aio.server()
+    service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(triton, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with Client(f"127.0.0.1:{port}") as client, contextlib.aclosing(client.stream(QUESTION)) as chunks:
+        await anext(chunks)
+        await server.stop(None)
+        with pytest.raises(HeadraceError):
+            await anext(chunks)
+
+
+async def test_close_ends_the_connection(client: Client, triton: FakeTriton) -> None:
+    triton.pieces, triton.ends = ("Hello",), True
+    await client.answer(QUESTION, SECONDS)
+    await client.close()
+    with pytest.raises(Exception, match=r"[Cc]losed"):
+        await client.answer(QUESTION, SECONDS)
