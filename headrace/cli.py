@@ -20,7 +20,7 @@ from rich.markup import escape
 from headrace import __version__, config, paths
 from headrace.client import Chunk, Client, Question
 from headrace.config import Config
-from headrace.errors import ConfigError, HeadraceError
+from headrace.errors import ConfigError, HeadraceError, InvalidRequest
 from headrace.serving import health, stack
 from headrace.serving.health import Health
 from headrace.serving.probe import FIRST_QUESTION
@@ -134,14 +134,18 @@ def logs(
 def ask(
     question: str,
     config_file: ConfigFile = None,
-    max_tokens: Annotated[int | None, typer.Option(help="Longest answer, in tokens.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(max=2**31 - 1, help="Longest answer, in tokens.")] = None,
     temperature: Annotated[float | None, typer.Option(help="0 takes the likeliest token.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Makes a sampled answer repeatable.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**64 - 1, help="Makes a sampled answer repeatable.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object at the end.")] = False,
 ) -> None:
     """Ask one question and print the answer as it comes; Ctrl-C stops it in the engine too."""
     wish = Question(text_input=question, max_tokens=max_tokens, temperature=temperature, seed=seed)
     with _one_line_errors():
+        if _undecodable(question):
+            raise InvalidRequest("text_input", "not valid UTF-8")
         asyncio.run(_ask(addresses(config.load(config_file))["grpc"], wish, as_json))
 
 
@@ -149,6 +153,11 @@ def ask(
 def version() -> None:
     """Print the version."""
     typer.echo(f"headrace {__version__}")
+
+
+def _undecodable(text: str) -> bool:
+    """Bytes of the command line that were no UTF-8 came as lone surrogates."""
+    return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _running_stacks(settings: Config) -> Iterator[Config]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from headrace import cpus, paths, yaml_file
 from headrace.errors import ConfigError
@@ -186,13 +186,15 @@ def load(path: Path | None = None) -> Config:
     named = path or (Path(os.environ[CONFIG_FILE_ENV]) if os.environ.get(CONFIG_FILE_ENV) else None)
     file = named or paths.PROJECT / "headrace.yaml"
     document = _read(file, must_exist=named is not None)
-    values = dict(document.values)
+    values = {name: value for name, value in document.values.items() if value is not None}  # emptied sections
     server = values.setdefault("server", {}) if isinstance(values.get("server", {}), dict) else {}
     server.update({field: os.environ[env] for field, env in PORT_ENVS.items() if os.environ.get(env)})
     try:
         return Config(**values)
     except ValidationError as error:
         raise replace(document, places=document.places | _overrides()).errors(error) from None
+    except SettingsError as error:
+        raise ConfigError(f"${ENV_PREFIX}…: {error}; a section is set key by key: HEADRACE_ENGINE__NAME") from None
 
 
 def _refuse_misspelt(environment: Mapping[str, str]) -> None:

@@ -109,6 +109,10 @@ class RunFolder:
             return True
         except FileNotFoundError:
             pass
+        except OSError as error:
+            raise StartupError(
+                f"{self.lock_file}: {error.strerror}; set HEADRACE_HOME to a folder of yours"
+            ) from None
         return False
 
     def pid(self) -> int | None:

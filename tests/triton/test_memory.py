@@ -97,7 +97,7 @@ def test_the_real_engines_memory_is_flat_once_its_kv_cache_is_full(stack: Stack)
 
     def short(stack: Stack, number: int) -> None:
         # No answer comes from Triton's cache: the scope is another each time.
-        UNARY.infer(stack, {"text_input": "Fill", "max_tokens": 1, "cache_scope": f"fill-{number}"})
+        UNARY.infer(stack, {"text_input": f"Fill {number}", "max_tokens": 1, "cache_scope": f"fill-{number}"})
 
     def mixed(stack: Stack, number: int) -> None:
         inputs = {"text_input": f"{number % 8} of some length", "max_tokens": 8, "cache_scope": f"{number}"}
