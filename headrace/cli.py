@@ -20,8 +20,8 @@ from rich.markup import escape
 from headrace import __version__, config, paths
 from headrace.client import Chunk, Client, Question
 from headrace.config import Config
-from headrace.errors import ConfigError, HeadraceError, InvalidRequest
-from headrace.serving import health, stack
+from headrace.errors import ConfigError, HeadraceError, StartupError, Unavailable
+from headrace.serving import differences, health, stack
 from headrace.serving.health import Health
 from headrace.serving.probe import FIRST_QUESTION
 from headrace.serving.run_folder import RunFolder
@@ -51,8 +51,31 @@ def _one_line_errors() -> Iterator[None]:
     except HeadraceError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(EXIT_FAILED) from None
+    except OSError as error:
+        if error.filename is None:  # a closed pipe, which typer knows how to take
+            raise
+        typer.echo(f"error: {error.filename}: {error.strerror}", err=True)
+        raise typer.Exit(EXIT_FAILED) from None
     except KeyboardInterrupt:
         raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+@contextlib.contextmanager
+def _signals_end_it() -> Iterator[None]:
+    """SIGTERM, and SIGHUP when the terminal closes, end what runs here as Ctrl-C does: cleaned up."""
+
+    def end(number: int, _: object) -> None:
+        sys.exit(128 + number)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @app.command()
@@ -73,11 +96,17 @@ def serve(config_file: ConfigFile = None) -> None:
 @app.command()
 def up(config_file: ConfigFile = None) -> None:
     """Start the stack in the background and wait until it has answered."""
-    with _one_line_errors():
+    with _one_line_errors(), _signals_end_it():
         settings = config.load(config_file)
         with console.status("starting …") if console.is_terminal else contextlib.nullcontext():
             status = stack.up(settings, config_file)
-        _print_addresses(settings)
+        folder = RunFolder.of(settings)
+        if different := differences.found(folder, settings):
+            raise StartupError(
+                f"a stack runs here (pid {status.pid}) with other settings: {'; '.join(different)}; "
+                "stop it first with `headrace down`, or choose another HTTP port"
+            )
+        _print_addresses(status.http, status.grpc, status.metrics, folder)
         console.print(f"running (pid {status.pid}); stop it with `headrace down`")
 
 
@@ -139,25 +168,19 @@ def ask(
     seed: Annotated[
         int | None, typer.Option(min=0, max=2**64 - 1, help="Makes a sampled answer repeatable.")
     ] = None,
+    seconds: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds for the whole answer.")] = 300.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object at the end.")] = False,
 ) -> None:
     """Ask one question and print the answer as it comes; Ctrl-C stops it in the engine too."""
     wish = Question(text_input=question, max_tokens=max_tokens, temperature=temperature, seed=seed)
     with _one_line_errors():
-        if _undecodable(question):
-            raise InvalidRequest("text_input", "not valid UTF-8")
-        asyncio.run(_ask(addresses(config.load(config_file))["grpc"], wish, as_json))
+        asyncio.run(_ask(addresses(config.load(config_file))["grpc"], wish, seconds, as_json))
 
 
 @app.command()
 def version() -> None:
     """Print the version."""
     typer.echo(f"headrace {__version__}")
-
-
-def _undecodable(text: str) -> bool:
-    """Bytes of the command line that were no UTF-8 came as lone surrogates."""
-    return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _running_stacks(settings: Config) -> Iterator[Config]:
@@ -174,18 +197,26 @@ def _running_stacks(settings: Config) -> Iterator[Config]:
         yield own.model_copy(update={"server": own.server.model_copy(update={"http_port": int(root.name)})})
 
 
-async def _ask(address: str, question: Question, as_json: bool) -> None:
+async def _ask(address: str, question: Question, seconds: float, as_json: bool) -> None:
     text = ""
     last: Chunk | None = None
-    async with Client(address) as client, contextlib.aclosing(client.stream(question)) as chunks:
-        async for last in chunks:
-            text += last.text
-            if not as_json:
-                sys.stdout.write(last.text)
-                sys.stdout.flush()
-    if not as_json:
-        typer.echo()
-    elif last is not None:
+    try:
+        async with (
+            asyncio.timeout(seconds),
+            Client(address) as client,
+            contextlib.aclosing(client.stream(question)) as chunks,
+        ):
+            async for last in chunks:
+                text += last.text
+                if not as_json:
+                    sys.stdout.write(last.text)
+                    sys.stdout.flush()
+    except TimeoutError:
+        raise Unavailable(f"no whole answer within {seconds:g} s, so it was stopped; see --timeout") from None
+    finally:
+        if text and not as_json:
+            typer.echo()
+    if as_json and last is not None:
         answer = {
             "text": text,
             "finish_reason": last.finish_reason,
@@ -198,16 +229,15 @@ async def _ask(address: str, question: Question, as_json: bool) -> None:
 def _print_ready(settings: Config, answer: Chunk, seconds: float) -> None:
     console.print(f"[bold]{FIRST_QUESTION}[/bold] {escape(answer.text.strip())}")
     console.print(f"ready in {seconds:.1f} s: {settings.engine.name}, {escape(settings.engine.model.name)}")
-    _print_addresses(settings)
+    _print_addresses(**addresses(settings), folder=RunFolder.of(settings))
     console.print("Ctrl-C drains and stops")
 
 
-def _print_addresses(settings: Config) -> None:
-    places = addresses(settings)
+def _print_addresses(http: str, grpc: str, metrics: str, folder: RunFolder) -> None:
     body = json.dumps({"text_input": FIRST_QUESTION, "max_tokens": 32})
-    console.print(f"  HTTP     {places['http']}\n  gRPC     {places['grpc']}\n  metrics  {places['metrics']}")
-    console.print(f"  log      {escape(str(RunFolder.of(settings).log_file))}")
-    typer.echo(f"curl -N {places['http']}/v2/models/assistant_stream/generate_stream -d '{body}'")
+    console.print(f"  HTTP     {http}\n  gRPC     {grpc}\n  metrics  {metrics}")
+    console.print(f"  log      {escape(str(folder.log_file))}")
+    typer.echo(f"curl -N {http}/v2/models/assistant_stream/generate_stream -d '{body}'")
 
 
 def _print_health(found: Health) -> None:
@@ -233,7 +263,3 @@ def _print_parts(report: Status, resident_bytes: dict[str, int]) -> None:
             f"  {name:14} {part.state}, pid {part.pid or '-'}, up {since}, "
             f"{part.restarts} restarts, {memory:.0f} MiB"
         )
-
-
-if __name__ == "__main__":
-    app()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,12 @@ ENGINE_MODEL = "tensorrt_llm"
 # For how long a request is told to stop that nobody waits for, and the pause before it is told again; it doubles.
 _STOP_SECONDS = 2.0
 _STOP_PAUSE = 0.05
+# What bytes that are no UTF-8 become on the command line.
+_SURROGATE = re.compile("[\ud800-\udfff]")
+# gRPC's own words, whatever code it gives them.
+_CONNECTION_LOST = re.compile(
+    r"socket closed|stream removed|connection reset|broken pipe|goaway|rst_stream|endpoint closing", re.IGNORECASE
+)
 # A server that restarts is found again at once; by default a channel waits for up to two minutes.
 _CHANNEL = (
     ("grpc.max_send_message_length", -1),
@@ -57,7 +64,7 @@ class Question:
     """Who may share a cached answer."""
 
     def tensors(self) -> list[InferInput]:
-        """Input tensors, [1, 1] each; `stop_words` is [1, n]."""
+        """Input tensors, [1, 1] each; `stop_words` is [1, n]. Raises `InvalidRequest` for what none can hold."""
         named: tuple[tuple[str, object, type[np.generic]], ...] = (
             ("text_input", self.text_input, np.object_),
             ("max_tokens", self.max_tokens, np.int32),
@@ -205,8 +212,10 @@ class Client:
             code, message = (error.status() or "").removeprefix("StatusCode."), error.message() or ""
         message = _without_ensemble(message)
         match code:
-            case "UNAVAILABLE" if "connect" in message:
+            case "UNAVAILABLE" if "failed to connect" in message:
                 return Unavailable(f"no server answers at {self._address}; start one with `headrace up`")
+            case "UNAVAILABLE" | "INTERNAL" | "UNKNOWN" if _CONNECTION_LOST.search(message):
+                return Unavailable(f"the server at {self._address} ended during this request; send it again")
             case "UNAVAILABLE":
                 return Unavailable(message)
             case "DEADLINE_EXCEEDED":
@@ -240,10 +249,27 @@ def _without_ensemble(message: str) -> str:
 
 
 def _tensor(name: str, values: Sequence[object], dtype: type[np.generic]) -> InferInput:
+    for value in values:
+        _check(name, value, dtype)
     array = np.array([values], dtype=dtype)
     tensor = InferInput(name, list(array.shape), np_to_triton_dtype(array.dtype))
     tensor.set_data_from_numpy(array)
     return tensor
+
+
+def _check(name: str, value: object, dtype: type[np.generic]) -> None:
+    """numpy would wrap an integer around, warn of a float, and break at a text."""
+    problem = None
+    if isinstance(value, str):
+        problem = "not valid UTF-8" if _SURROGATE.search(value) else None
+    elif isinstance(value, int) and issubclass(dtype, np.integer):
+        limits = np.iinfo(dtype)
+        if not limits.min <= value <= limits.max:
+            problem = f"must be between {limits.min} and {limits.max}, got {value}"
+    elif isinstance(value, int | float) and dtype is np.float32 and not abs(value) <= np.finfo(dtype).max:
+        problem = f"must be a finite number of 32 bits, got {value}"
+    if problem:
+        raise InvalidRequest(name, problem)
 
 
 def _chunk(result: InferResult) -> Chunk:

@@ -8,6 +8,7 @@ neither is refused.
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -186,20 +187,21 @@ def load(path: Path | None = None) -> Config:
     named = path or (Path(os.environ[CONFIG_FILE_ENV]) if os.environ.get(CONFIG_FILE_ENV) else None)
     file = named or paths.PROJECT / "headrace.yaml"
     document = _read(file, must_exist=named is not None)
-    values = {name: value for name, value in document.values.items() if value is not None}  # emptied sections
-    server = values.setdefault("server", {}) if isinstance(values.get("server", {}), dict) else {}
-    server.update({field: os.environ[env] for field, env in PORT_ENVS.items() if os.environ.get(env)})
+    values = dict(document.values)
+    ports = {field: os.environ[env] for field, env in PORT_ENVS.items() if os.environ.get(env)}
+    if isinstance(server := values.get("server"), dict | None):
+        values["server"] = (server or {}) | ports
     try:
         return Config(**values)
     except ValidationError as error:
         raise replace(document, places=document.places | _overrides()).errors(error) from None
     except SettingsError as error:
-        raise ConfigError(f"${ENV_PREFIX}…: {error}; a section is set key by key: HEADRACE_ENGINE__NAME") from None
+        raise ConfigError(_not_json(os.environ) or str(error)) from None
 
 
 def _refuse_misspelt(environment: Mapping[str, str]) -> None:
     """An override whose name sets nothing would be ignored in silence."""
-    settings = {_env(key): open_ended for key, open_ended in _keys(Config)}
+    settings = {_env(key): dict in kinds for key, kinds in _keys(Config)}
     for name, value in environment.items():
         key = name.upper()  # pydantic does not mind the case
         if not key.startswith(ENV_PREFIX) or name in OTHER_ENVS or key in settings:
@@ -214,12 +216,32 @@ def _refuse_misspelt(environment: Mapping[str, str]) -> None:
         raise ConfigError(f"${name}: sets no key of the configuration; {hint}")
 
 
-def _keys(section: type[BaseModel], around: Location = ()) -> Iterator[tuple[Location, bool]]:
-    """Every key that may be set, sections among them, and whether any name may stand below it."""
+def _not_json(environment: Mapping[str, str]) -> str | None:
+    """Which variable is a word where pydantic wants JSON; it does not say it itself."""
+    settings = list(_keys(Config))
+    for key, kinds in settings:
+        within = next((_env(other) for other, _ in settings if other[:-1] == key), None)
+        hint = f"is a section: set its keys, such as {within}" if within else "is not one word: give it as JSON"
+        for name, value in environment.items():
+            if name.upper() == _env(key) and (within or kinds & {dict, tuple}) and not _is_json(value):
+                return f"${name}: {'.'.join(map(str, key))} {hint}; got {value!r}"
+    return None
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _keys(section: type[BaseModel], around: Location = ()) -> Iterator[tuple[Location, set[Any]]]:
+    """Every key that may be set, sections among them, and its types; below a `dict` any name may stand."""
     for name, field in section.model_fields.items():
         key = (*around, name)
-        kinds = (field.annotation, *get_args(field.annotation))
-        yield key, any(get_origin(kind) is dict for kind in kinds)
+        kinds = {get_origin(kind) or kind for kind in (field.annotation, *get_args(field.annotation))}
+        yield key, kinds
         for kind in kinds:
             if isinstance(kind, type) and issubclass(kind, BaseModel):
                 yield from _keys(kind, key)

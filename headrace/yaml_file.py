@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 
 from headrace.errors import ConfigError
 
@@ -20,6 +20,12 @@ class Section(BaseModel):
     """A mapping in one of our files: unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _emptied(cls, values: Any) -> Any:
+        """With all its keys commented out it is null in YAML, and says nothing."""
+        return {} if values is None else values
 
 
 @dataclass(frozen=True)

@@ -5,17 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from headrace import yaml_file
+from headrace.yaml_file import Section
 
 PROFILES = Path(__file__).resolve().parent / "profiles" / "perf_analyzer.yaml"
 
 
-class Profile(BaseModel):
+class Profile(Section):
     """One way to put load on one model."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: Literal["assistant", "assistant_stream", "completion"]
     protocol: Literal["grpc", "http"]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from headrace import __version__, paths
+from headrace import __version__, cpus, paths
 from headrace.build import parts, triton
 from headrace.config import Config
 from perf.records import Machine
@@ -33,7 +33,7 @@ def facts(config: Config, **benchmark: object) -> Machine:
     return Machine(
         run=datetime.now(UTC).isoformat(timespec="seconds"),
         cpu=_cpu(),
-        cores=os.cpu_count() or 1,
+        cores=cpus.available(),
         memory_gb=round(psutil.virtual_memory().total / 1e9, 1),
         load_average=os.getloadavg()[0],
         versions=versions,

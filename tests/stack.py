@@ -39,7 +39,7 @@ class Stack:
         self.address = f"127.0.0.1:{self.grpc_port}"
 
     def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "headrace.cli", *arguments]
+        return [sys.executable, "-m", "headrace", *arguments]
 
     def headrace(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

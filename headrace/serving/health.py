@@ -14,7 +14,7 @@ from headrace.config import Config
 from headrace.errors import EngineUnavailable, HeadraceError
 from headrace.serving import probe
 from headrace.serving.run_folder import RunFolder
-from headrace.serving.status import Status, addresses
+from headrace.serving.status import Status
 from headrace.worker import control
 from headrace.worker.protocol import WorkerStats
 
@@ -30,9 +30,9 @@ class Inference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    state: Literal["stopped", "starting", "ready", "degraded", "draining"]
+    state: Literal["stopped", "starting", "ready", "not answering", "degraded", "draining"]
+    """As the stack says, but only an answer makes it "ready"."""
     ready: bool
-    """The stack says so and has just answered."""
     stack: Status | None = None
     resident_bytes: dict[str, int] = {}
     """By part; the steps are Triton's Python processes together."""
@@ -46,10 +46,11 @@ def examine(config: Config, seconds: float) -> Health:
     status = folder.read_status()
     if not folder.locked() or status is None:
         return Health(state="starting" if folder.locked() else "stopped", ready=False)
-    inference = asyncio.run(_infer(config, seconds))
+    inference = asyncio.run(_infer(status.grpc, seconds))
+    state = "not answering" if status.state == "ready" and not inference.ok else status.state
     return Health(
-        state=status.state,
-        ready=status.state == "ready" and inference.ok,
+        state=state,
+        ready=state == "ready",
         stack=status,
         resident_bytes=_resident_bytes(status),
         worker=_worker(folder),
@@ -57,10 +58,10 @@ def examine(config: Config, seconds: float) -> Health:
     )
 
 
-async def _infer(config: Config, seconds: float) -> Inference:
+async def _infer(address: str, seconds: float) -> Inference:
     began = time.perf_counter()
     problem = None
-    async with Client(addresses(config)["grpc"]) as client:
+    async with Client(address) as client:
         try:
             await probe.ask_once(client, seconds)
         except HeadraceError as error:

@@ -6,7 +6,9 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import re
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -23,6 +25,8 @@ from headrace.serving.status import Status
 
 # sun_path holds 108 bytes with its terminating zero.
 MAX_SOCKET_PATH_BYTES = 107
+# Triton 2.51 starts every Python step by `bash -c` and does not quote the paths: nothing but these is sure.
+_UNQUOTED = re.compile(r"[\w/.,:@%+=-]+")
 
 
 class RunFolder:
@@ -34,17 +38,19 @@ class RunFolder:
         self.lock_file = self.root / "lock"
         self.status_file = self.root / "status.json"
         self.config_file = self.root / "config.yaml"
-        self.stop_file = self.root / "stop"
-        """Its presence tells the gate to give up, so that the server can exit."""
-        self.shut_file = self.root / "shut"
-        """Its presence keeps the gate shut although the worker takes requests."""
         self.log_file = self.root / "logs" / "headrace.jsonl"
         self.console_file = self.root / "logs" / "console.log"
         """What a supervisor in the background prints."""
-        self.models = self.root / "models"
-        self.ensembles = self.root / "ensembles"
-        self.gate = self.root / "gate"
-        self.backends = self.root / "backends"
+        self.served = self.root if _UNQUOTED.fullmatch(str(self.root)) else self._aside
+        """What Triton reads."""
+        self.models = self.served / "models"
+        self.ensembles = self.served / "ensembles"
+        self.gate = self.served / "gate"
+        self.stop_file = self.served / "stop"
+        """Its presence tells the gate to give up, so that the server can exit."""
+        self.shut_file = self.served / "shut"
+        """Its presence keeps the gate shut although the worker takes requests."""
+        self.backends = self.served / "backends"
 
     @classmethod
     def of(cls, config: Config) -> RunFolder:
@@ -62,11 +68,14 @@ class RunFolder:
 
     @property
     def socket(self) -> Path:
-        """The engine's socket; in a private temporary folder where this path is too long for one."""
+        """The engine's socket; aside where this path is too long for one."""
         usual = self.root / "engine.sock"
-        if len(os.fsencode(usual)) <= MAX_SOCKET_PATH_BYTES:
-            return usual
-        return Path(tempfile.gettempdir()) / f"headrace-{os.getuid()}-{self.identity}" / "engine.sock"
+        return usual if len(os.fsencode(usual)) <= MAX_SOCKET_PATH_BYTES else self._aside / usual.name
+
+    @property
+    def _aside(self) -> Path:
+        """A private temporary folder with a short and plain name, for what cannot lie in this one."""
+        return Path(tempfile.gettempdir()) / f"headrace-{os.getuid()}-{self.identity}"
 
     def create(self) -> None:
         """Make the folders, private to this user. Raises `StartupError`."""
@@ -74,13 +83,16 @@ class RunFolder:
             self.root.mkdir(parents=True, exist_ok=True)
             self.root.chmod(0o700)
             self.log_file.parent.mkdir(exist_ok=True)
-            self.socket.parent.mkdir(mode=0o700, exist_ok=True)
-            owner = self.socket.parent.stat()
+            for folder in {self.socket.parent, self.served}:
+                folder.mkdir(mode=0o700, exist_ok=True)
+                owner = folder.lstat()
+                # One with a guessable name in a shared place may have been made by somebody else.
+                if owner.st_uid != os.getuid() or owner.st_mode & 0o077 or not stat.S_ISDIR(owner.st_mode):
+                    raise StartupError(f"{folder}: not private to this user; remove it")
         except OSError as error:
             raise StartupError(f"{error.filename or self.root}: {error.strerror}; cannot keep run files") from None
-        # A folder with a guessable name in a shared place may have been made by somebody else.
-        if owner.st_uid != os.getuid() or owner.st_mode & 0o077:
-            raise StartupError(f"{self.socket.parent}: not private to this user; remove it")
+        if not _UNQUOTED.fullmatch(str(self.served)):
+            raise StartupError(f"{self.served}: Triton cannot start from such a path; set TMPDIR to a plain one")
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -94,11 +106,14 @@ class RunFolder:
                     f"a stack already runs here (pid {self.pid() or 'unknown'}); stop it with `headrace down`"
                 )
                 raise StartupError(message)
+            self.create()  # again: who held the lock until now may have removed what lies aside
             self.pid_file.write_text(f"{os.getpid()}\n", encoding="ascii")
             try:
                 yield
             finally:
                 self.pid_file.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    self._aside.rmdir()
 
     def locked(self) -> bool:
         """True while a supervisor runs."""

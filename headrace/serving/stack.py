@@ -82,7 +82,7 @@ def up(config: Config, config_file: Path | None) -> Status:
     folder.create()
     if (running := _running(folder, config)) is not None:
         return running
-    command = [sys.executable, "-m", "headrace.cli", "serve"]
+    command = [sys.executable, "-m", "headrace", "serve"]
     if config_file is not None:
         command += ["--config", str(config_file)]
     with folder.console_file.open("wb") as console:

@@ -12,7 +12,7 @@ import pytest
 
 def headrace(*arguments: str | bytes, **environment: str) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
-        [sys.executable, "-m", "headrace.cli", *arguments],
+        [sys.executable, "-m", "headrace", *arguments],
         env=os.environ | environment,
         capture_output=True,
         check=False,
