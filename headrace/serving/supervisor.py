@@ -132,7 +132,7 @@ class Supervisor:
         """Follow what the server says of itself, and restart one that stays shut without a reason."""
         closed_since: float | None = None
         while True:
-            ready = self._triton_keeper.state == "ready" and await self._client.ready(_READINESS_SECONDS)
+            ready = self._triton_keeper.state == "ready" and await self._serves()
             if ready != self._server_ready:
                 self._server_ready = ready
                 self._report()
@@ -146,6 +146,21 @@ class Supervisor:
                 closed_since = None
                 self._triton_keeper.restart("it stayed not ready although the engine is up")
             await asyncio.sleep(_READINESS_SECONDS if self._start_seconds else _POLL_SECONDS)
+
+    async def _serves(self) -> bool:
+        """What the server says of itself. After an outage only an answer counts: Triton looks once a second
+        whether its engine is away, so a short outage escapes it."""
+        if not await self._client.ready(_READINESS_SECONDS):
+            return False
+        if self._server_ready or self._start_seconds is None or not self._parts_ready():
+            return True
+        try:
+            await probe.ask_once(self._client, self._config.server.probe_seconds)
+        except HeadraceError:
+            # Perhaps it is full already. Then the steps have found the engine.
+            worker = await self._worker_stats()
+            return worker is not None and worker.live > 0
+        return True
 
     async def _watch_liveness(self) -> None:
         """A real inference now and then. When a row of them has no answer, restart the part at fault."""
@@ -211,6 +226,8 @@ class Supervisor:
 
     def _report(self) -> None:
         """Write the status file. A stack that is well goes on without one."""
+        # What the server said before one of its parts went away says nothing of what it does when that is back.
+        self._server_ready = self._server_ready and self._parts_ready()
         try:
             self._folder.write_status(self._status())
         except OSError as error:
