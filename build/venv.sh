@@ -36,21 +36,32 @@ if ! flock --nonblock 9; then
     flock 9
 fi
 
+# What an interrupted Python says is no help; what it leaves lies in .venv.
+trap 'printf "\nheadrace: set-up interrupted; run it again to go on\n" >&2; exit 130' INT
+export TMPDIR=$PWD/.venv/tmp
+errors=.venv/tmp/errors
+run() {
+    "$@" 2>$errors || fail "$(cat $errors; echo "set-up stopped at: $*")"
+}
+
 packages=.venv/packages-$( (echo "$PWD $interpreter" && cat requirements.lock) | sha256sum | cut -c1-16)
 project=.venv/project-$(sha256sum <pyproject.toml | cut -c1-16)
 
 if [ ! -e "$packages" ] || [ ! -x .venv/bin/python ]; then
     echo "→ virtual environment in .venv ($python)"
     rm -rf .venv
-    "$python" -m venv .venv
+    mkdir -p "$TMPDIR"
+    run "$python" -m venv .venv
     echo "→ $(grep -c '==' requirements.lock) locked packages, about 150 MB"
-    .venv/bin/python -m pip install -qq --no-input --no-deps --only-binary :all: --require-hashes -r requirements.lock
+    run .venv/bin/python -m pip install -qq --no-input --no-deps --only-binary :all: --require-hashes -r requirements.lock
     sync -f .venv
     touch "$packages"
 fi
 
 if [ ! -e "$project" ]; then
     rm -f .venv/project-*
-    .venv/bin/python -m pip install -qq --no-input --no-deps --no-build-isolation --editable .
+    mkdir -p "$TMPDIR"
+    run .venv/bin/python -m pip install -qq --no-input --no-deps --no-build-isolation --editable .
     touch "$project"
 fi
+rm -rf "$TMPDIR"

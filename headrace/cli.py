@@ -89,8 +89,13 @@ def serve(config_file: ConfigFile = None) -> None:
             progress.stop()
             _print_ready(settings, answer, seconds)
 
+        def on_stop() -> None:
+            progress.stop()
+            seconds = settings.server.drain_seconds
+            console.print(f"stopping; running requests have {seconds:g} s to end, Ctrl-C again ends them at once")
+
         with progress if console.is_terminal else contextlib.nullcontext():
-            stack.serve(settings, on_ready)
+            stack.serve(settings, on_ready, on_stop)
 
 
 @app.command()

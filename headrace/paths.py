@@ -11,7 +11,7 @@ DEFAULT_MODEL = "smollm2-135m-instruct"
 
 def home() -> Path:
     """Everything that set-up builds or fetches and every stack's run folder."""
-    return Path(os.environ.get("HEADRACE_HOME") or PROJECT / ".headrace")
+    return Path(os.environ.get("HEADRACE_HOME") or PROJECT / ".headrace").absolute()
 
 
 def parts() -> Path:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from typing import Any
 
 import hypothesis
 import pytest
@@ -46,3 +47,17 @@ def _running(settings: dict[str, str]) -> Iterator[Stack]:
     stack.up()
     yield stack
     stack.down()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure shows the ends of the logs of the stacks that the test used."""
+    report = yield
+    if report.failed:
+        arguments: dict[str, Any] = getattr(item, "funcargs", {})
+        for name, stack in arguments.items():
+            if isinstance(stack, Stack):
+                report.sections.append((f"log of {name}", stack.last_words()))
+    return report

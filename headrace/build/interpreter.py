@@ -1,4 +1,4 @@
-"""Is this Python fit for the platform? Also runs as a script, before there is a virtual environment.
+"""Are this Python and this place fit for the platform? Also a script, for when there is no virtual environment.
 
 Standard library only. `python interpreter.py` prints the version and the real path, or one line that says
 what is wrong, and then exits with 1.
@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import os
 import platform
+import re
 import sys
 import sysconfig
 from pathlib import Path
@@ -16,6 +18,9 @@ from pathlib import Path
 OLDEST = (3, 11)
 NEWEST = (3, 12)
 GLIBC = (2, 35)
+_PROJECT = Path(__file__).resolve().parents[2]
+# Of a library path, which knows no escapes, and of what shells and scripts expand even in quotes.
+_UNUSABLE = re.compile(r"""[:;"$`\\\x00-\x1f]""")
 
 
 def libpython() -> Path | None:
@@ -30,7 +35,11 @@ def libpython() -> Path | None:
 
 
 def problem() -> str | None:
-    """One line that names what is wrong with this interpreter or machine and what to do; None when fit."""
+    """One line that names what is wrong with this interpreter, machine or place and what to do; None when fit."""
+    places = {"this project lies in": _PROJECT, "HEADRACE_HOME is": Path(os.environ.get("HEADRACE_HOME", "."))}
+    for what, place in places.items():
+        if unusable := _UNUSABLE.search(str(place)):
+            return f"{what} {str(place)!r}: nothing runs below a path with {unusable[0]!r}; use another folder"
     version = ".".join(map(str, sys.version_info[:3]))
     if not OLDEST <= sys.version_info[:2] <= NEWEST:
         age = "old" if sys.version_info[:2] < OLDEST else "new"

@@ -12,8 +12,6 @@ from headrace.build import interpreter, parts
 from headrace.errors import StartupError
 
 PART = "nvidia-pytriton"
-# Of LD_LIBRARY_PATH: it knows no escapes.
-_SEPARATORS = {":", ";"}
 
 
 @dataclass(frozen=True)
@@ -41,8 +39,6 @@ class TritonDistribution:
         part = parts.part(PART)
         part.verify()
         folder = part.folder
-        if _SEPARATORS & set(str(folder)):
-            raise StartupError(f"{folder}: no library is found below a path with ':' or ';'; move it elsewhere")
         return cls(
             server=folder / "bin" / "tritonserver",
             libraries=folder / "lib",

@@ -95,8 +95,10 @@ def check_model(config: Config) -> None:
     folder = config.engine.model
     if folder == paths.default_model() or (folder / manifest.NAME).exists():
         model.verify(folder)
+    elif not folder.is_dir():
+        raise StartupError(f"engine.model: there is no folder {folder}; name a folder with a checkpoint")
     elif not (folder / "tokenizer.json").is_file():
-        raise StartupError(f"engine.model: {folder} has no tokenizer.json; expected a folder with a model")
+        raise StartupError(f"engine.model: {folder} has no tokenizer.json; name a folder with a checkpoint")
 
 
 def check_all(config: Config, project: Path = paths.PROJECT) -> TritonDistribution:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from headrace.serving.log_file import parse
 
 _KEPT = 50
-# Logged as errors on every machine without a GPU, by servers that are well.
-_NOISE = ("CudaDriverHelper", "CUDA driver version")
 
 
 class FirstErrors:
@@ -21,7 +19,7 @@ class FirstErrors:
             return
         event = parse("tritonserver", line)
         message = str(event["message"])
-        if event["level"] in ("error", "critical") and not any(noise in message for noise in _NOISE):
+        if event["level"] in ("error", "critical"):
             # A step's own trace follows after the first line.
             self._errors.append(message.partition("\n")[0])
 

@@ -17,6 +17,8 @@ _TRITON_LINE = re.compile(
     r"(?P<source>[^\]\s]+)\] ?(?P<message>.*)",
     re.DOTALL,
 )
+# Logged as warnings and errors on every machine without a GPU, by servers that are well.
+_NOISE = ("CudaDriverHelper", "CUDA driver version", "CUDA memory pool disabled")
 _LEVELS = {"I": "info", "W": "warning", "E": "error", "F": "critical"}
 
 
@@ -62,10 +64,13 @@ def parse(part: str, line: str) -> dict[str, Any]:
         if isinstance(event, dict):
             return defaults | {"level": "info", "message": ""} | event
     if match := _TRITON_LINE.fullmatch(line):
+        message = _unquoted(match["message"])
+        # Without a message: the head of a table.
+        noise = not message or any(said in message for said in _NOISE)
         return defaults | {
             "ts": match["ts"],
-            "level": _LEVELS[match["level"]],
-            "message": _unquoted(match["message"]),
+            "level": "debug" if noise else _LEVELS[match["level"]],
+            "message": message,
             "source": match["source"],
         }
     return defaults

@@ -36,6 +36,7 @@ class RunFolder:
         self.root = root.absolute()
         self.pid_file = self.root / "pid"
         self.lock_file = self.root / "lock"
+        self.start_lock_file = self.root / "start.lock"
         self.status_file = self.root / "status.json"
         self.config_file = self.root / "config.yaml"
         self.log_file = self.root / "logs" / "headrace.jsonl"
@@ -114,6 +115,13 @@ class RunFolder:
                 self.pid_file.unlink(missing_ok=True)
                 with contextlib.suppress(OSError):
                     self._aside.rmdir()
+
+    @contextlib.contextmanager
+    def start_lock(self) -> Iterator[None]:
+        """Be the one command that starts a stack here; waits for another one."""
+        with self.start_lock_file.open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     def locked(self) -> bool:
         """True while a supervisor runs."""

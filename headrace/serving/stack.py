@@ -32,9 +32,10 @@ _POLL_SECONDS = 0.05
 _STOP_SECONDS = 20.0
 
 
-def serve(config: Config, on_ready: Callable[[Chunk, float], None]) -> None:
+def serve(config: Config, on_ready: Callable[[Chunk, float], None], on_stop: Callable[[], None]) -> None:
     """Run a stack until SIGINT, SIGTERM, or SIGHUP, which comes when the terminal closes.
 
+    `on_ready` is called once it has answered, `on_stop` when it begins to stop.
     Raises `StartupError` when it cannot start or gave up.
     """
     folder = RunFolder.of(config)
@@ -49,8 +50,13 @@ def serve(config: Config, on_ready: Callable[[Chunk, float], None]) -> None:
         async def run() -> None:
             supervisor = Supervisor(config, folder, distribution, log_file, on_ready)
             loop = asyncio.get_running_loop()
+
+            def stop() -> None:
+                if supervisor.request_stop():
+                    on_stop()
+
             for number in _stop_signals():
-                loop.add_signal_handler(number, supervisor.request_stop)
+                loop.add_signal_handler(number, stop)
             await supervisor.run()
 
         try:
@@ -80,8 +86,11 @@ def up(config: Config, config_file: Path | None) -> Status:
     """
     folder = RunFolder.of(config)
     folder.create()
-    if (running := _running(folder, config)) is not None:
-        return running
+    with folder.start_lock():
+        return _running(folder, config) or _start(folder, config_file)
+
+
+def _start(folder: RunFolder, config_file: Path | None) -> Status:
     command = [sys.executable, "-m", "headrace", "serve"]
     if config_file is not None:
         command += ["--config", str(config_file)]

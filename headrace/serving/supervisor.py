@@ -31,8 +31,8 @@ from headrace.worker.protocol import WorkerStats
 _READINESS_SECONDS = 0.5
 # A step of the engine may hold up the worker's answer.
 _STATS_SECONDS = 5.0
-# Ready parts behind a server that says "not ready" for this long: only a restart opens the gate again.
-_LONGEST_CLOSED_SECONDS = 20.0
+# Ready parts behind a server that says "not ready" for two probes or this long: only a restart opens the gate.
+_LONGEST_CLOSED_SECONDS = 5.0
 _POLL_SECONDS = 0.05
 # Beyond Triton's own wait: unloading its models takes a second or two.
 _TRITON_STOP_SECONDS = 10.0
@@ -76,9 +76,11 @@ class Supervisor:
         self._drain = asyncio.Event()
         self._now = asyncio.Event()
 
-    def request_stop(self) -> None:
-        """The first call drains and stops, a second one stops at once. For the loop's signal handlers."""
-        (self._now if self._drain.is_set() else self._drain).set()
+    def request_stop(self) -> bool:
+        """The first call drains and stops, a second one stops at once. True when it is the first one."""
+        first = not self._drain.is_set()
+        (self._drain if first else self._now).set()
+        return first
 
     async def run(self) -> None:
         """Until stopped. Raises a `HeadraceError` when the stack cannot start or gave up.
@@ -94,8 +96,10 @@ class Supervisor:
             await _first_failure_or(stop, [*keepers, *watchers])
             # A drain looks like a fault to them: not ready for long, and no new request is answered.
             await _cancel(watchers)
-            if self._start_seconds is not None:
-                await self._drain_worker()
+            if self._start_seconds is not None and not await self._drain_worker():
+                # It fails what still runs; Triton would wait for it.
+                await _cancel(keepers)
+                await self._worker_keeper.stop(_WORKER_STOP_SECONDS)
         finally:
             await _cancel([stop, *keepers, *watchers])
             await self._stop_parts()
@@ -131,6 +135,7 @@ class Supervisor:
     async def _watch_readiness(self) -> None:
         """Follow what the server says of itself, and restart one that stays shut without a reason."""
         closed_since: float | None = None
+        patience = max(_LONGEST_CLOSED_SECONDS, 2 * self._config.server.probe_seconds)
         while True:
             ready = self._triton_keeper.state == "ready" and await self._serves()
             if ready != self._server_ready:
@@ -142,7 +147,7 @@ class Supervisor:
                 closed_since = None
             elif closed_since is None:
                 closed_since = time.monotonic()
-            elif time.monotonic() - closed_since > _LONGEST_CLOSED_SECONDS:
+            elif time.monotonic() - closed_since > patience:
                 closed_since = None
                 self._triton_keeper.restart("it stayed not ready although the engine is up")
             await asyncio.sleep(_READINESS_SECONDS if self._start_seconds else _POLL_SECONDS)
@@ -182,8 +187,8 @@ class Supervisor:
     async def _worker_stats(self) -> WorkerStats | None:
         return await self._worker.stats(_STATS_SECONDS)
 
-    async def _drain_worker(self) -> None:
-        """Refuse new requests and wait for the running ones, for as long as configured."""
+    async def _drain_worker(self) -> bool:
+        """Refuse new requests and wait for the running ones. False when they did not end in time."""
         self._draining = True
         self._report()
         # Readiness first, so that who routes by it looks elsewhere; then the worker refuses what still comes.
@@ -197,8 +202,9 @@ class Supervisor:
                 while not self._now.is_set():
                     stats = await self._worker.stats()
                     if stats is None or stats.live == 0:
-                        return
+                        return True
                     await asyncio.sleep(_POLL_SECONDS)
+        return self._now.is_set()
 
     async def _stop_parts(self) -> None:
         """Triton first: its steps still deliver what the worker has made."""

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Stands in for python3.11: says that it is fit, makes a venv of itself, and writes down what pip is told.
-# KILL=N kills the calling script at the Nth call of pip, FAIL=N makes that call fail.
+# At the Nth call of pip: KILL=N kills the calling script, FAIL=N fails, SLEEP=N waits to be interrupted.
 case "$*" in
 *interpreter.py*)
     echo "${SAYS:-3.11.9 fake}"
@@ -14,6 +14,7 @@ case "$*" in
     echo "$*" >>pip.log
     calls=$(wc -l <pip.log)
     [ "${KILL:-}" = "$calls" ] && kill -KILL "$PPID"
+    [ "${SLEEP:-}" = "$calls" ] && touch "$TMPDIR/scratch" && exec sleep 60
     [ "${FAIL:-}" = "$calls" ] && echo "ERROR: no network" >&2 && exit 1
     ;;
 esac

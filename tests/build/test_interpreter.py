@@ -63,3 +63,22 @@ def test_debian_keeps_libpython_in_the_multiarch_folder(monkeypatch: pytest.Monk
     values = {"INSTSONAME": library.name, "LIBDIR": str(tmp_path), "MULTIARCH": "x86_64-linux-gnu"}
     monkeypatch.setattr(sysconfig, "get_config_var", values.get)
     assert interpreter.libpython() == library
+
+
+@pytest.mark.parametrize("name", ["a:b", "a;b", 'a"b', "a$b", "a`b", "a\\b", "a\nb"])
+def test_a_place_that_nothing_can_use_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(interpreter, "_PROJECT", Path("/srv") / name)
+    problem = interpreter.problem() or ""
+    assert problem.startswith(f"this project lies in {f'/srv/{name}'!r}: nothing runs below")
+    assert "\n" not in problem
+
+
+def test_a_home_that_nothing_can_use_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADRACE_HOME", "/srv/models:v1")
+    assert "HEADRACE_HOME is '/srv/models:v1': nothing runs" in (interpreter.problem() or "")
+
+
+@pytest.mark.parametrize("name", ["plain", "with a space", "a-b_c.d+e (1)", "été", "文件夹", "v1,2@x=y%"])
+def test_usual_places_are_fine(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(interpreter, "_PROJECT", Path("/srv") / name)
+    assert interpreter.problem() is None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -67,6 +69,24 @@ def test_a_failed_pip_is_not_trusted(project: Project) -> None:
     project.pip_calls()
     assert project.run().returncode == 0
     assert project.pip_calls() == ["packages", "project"]
+
+
+def test_an_interrupted_run_says_so_and_keeps_its_scratch_to_itself(project: Project) -> None:
+    command = [str(project.folder / "build" / "venv.sh"), str(PYTHON)]
+    process = subprocess.Popen(
+        command, env=os.environ | {"SLEEP": "1"}, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    scratch = project.folder / ".venv" / "tmp" / "scratch"
+    while not scratch.exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=10)
+    assert (process.returncode, said) == (130, "\nheadrace: set-up interrupted; run it again to go on\n")
+    project.pip_calls()
+    assert project.run().returncode == 0
+    assert project.pip_calls() == ["packages", "project"]
+    assert not scratch.exists()
 
 
 def test_another_lock_or_python_makes_it_anew(project: Project) -> None:

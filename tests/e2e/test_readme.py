@@ -149,4 +149,4 @@ def test_make_serve_prints_a_curl_line_that_works_and_ends_on_ctrl_c(own_stack: 
     assert status == -signal.SIGINT, output.read_text()
     assert (own_stack.processes(), own_stack.segments()) == ([], [])
     said = output.read_text().partition("Ctrl-C drains and stops\n")[2]
-    assert re.fullmatch(r"(make: .* Interrupt\n)?", said), said
+    assert re.fullmatch(r"stopping; running requests have 30 s to end, .*\n(make: .* Interrupt\n)?", said), said

@@ -38,7 +38,7 @@ class DrillStack(Stack):
 
     def is_clean(self) -> bool:
         """Nothing of a stack that ran is left, except its log and its configuration."""
-        left = {entry.name for entry in self.folder.root.iterdir()} - {"logs", "config.yaml", "lock"}
+        left = {entry.name for entry in self.folder.root.iterdir()} - {"logs", "config.yaml", "lock", "start.lock"}
         return not (self.processes() or self.segments() or left)
 
     def get(self, path: str, body: dict[str, Any] | None = None) -> int | None:

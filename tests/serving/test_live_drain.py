@@ -13,13 +13,12 @@ import pytest
 
 from headrace.client import Chunk, Client, Question
 from headrace.config import Config
-from headrace.errors import Unavailable
+from headrace.errors import HeadraceError, Unavailable
 from headrace.serving import stack as serving_stack
-from headrace.serving.supervisor import _LONGEST_CLOSED_SECONDS
 from tests.serving.conftest import MakeStack
 from tests.serving.drill_stack import DrillStack, long_question
 
-TOKENS = 150
+TOKENS = 100
 
 
 async def begin(client: Client, count: int, tokens: int) -> list[AsyncIterator[Chunk]]:
@@ -88,7 +87,7 @@ async def test_a_long_drain_is_not_taken_for_a_fault(make_stack: MakeStack) -> N
         HEADRACE_SERVER__PROBE_SECONDS="1",
         HEADRACE_SERVER__DRAIN_SECONDS="60",
     )
-    tokens = 10 * int(_LONGEST_CLOSED_SECONDS + 5)
+    tokens = 150  # 15 s
     before = stack.status().parts
     async with Client(stack.address) as client:
         streams = await begin(client, 2, tokens)
@@ -103,15 +102,15 @@ async def test_down_waits_as_long_as_the_running_stack_may_take(
     make_stack: MakeStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("headrace.serving.stack._STOP_SECONDS", 1.0)
-    stack = make_stack(HEADRACE_ENGINE__MOCK__STEP_MS="100", HEADRACE_SERVER__UNREADY_SECONDS="4")
+    stack = make_stack(HEADRACE_ENGINE__MOCK__STEP_MS="100", HEADRACE_SERVER__UNREADY_SECONDS="2")
     supervisor = stack.folder.pid()
     assert supervisor is not None
     async with Client(stack.address) as client:
-        (stream,) = await begin(client, 1, 60)
+        (stream,) = await begin(client, 1, 40)
         # Who stops it knows nothing of its settings.
         impatient = Config(server={"http_port": stack.http_port, "drain_seconds": 0, "unready_seconds": 0})
         down = asyncio.create_task(asyncio.to_thread(serving_stack.down, impatient))
-        assert (await rest(stream)).completion_tokens == 60
+        assert (await rest(stream)).completion_tokens == 40
         assert await down
     assert stack.is_clean()
 
@@ -177,7 +176,7 @@ async def test_a_drain_has_an_end(make_stack: MakeStack) -> None:
     async with Client(stack.address) as client:
         (stream,) = await begin(client, 1, 1000)  # 100 s
         down = await asyncio.to_thread(stack.headrace, "down")
-        with pytest.raises(Unavailable):
+        with pytest.raises(HeadraceError, match="the engine worker ended during this request"):
             await rest(stream)
     assert (down.returncode, down.stdout) == (0, "stopped\n")
     assert stack.is_clean()

@@ -136,8 +136,15 @@ def test_the_run_folder_is_private_and_the_log_is_json(stack: DrillStack) -> Non
     assert {event["part"] for event in events} >= {"supervisor", "tritonserver", "worker"}
 
 
-def test_two_stacks_side_by_side(stack: DrillStack, make_stack: MakeStack) -> None:
-    other = make_stack()
+def test_two_starts_at_once_beside_another_stack(stack: DrillStack, new_stack: MakeStack) -> None:
+    other = new_stack()
+    starts = [
+        subprocess.Popen(other.command("up"), env=other.environment, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    said = [start.communicate(timeout=60)[0] for start in starts]
+    assert [start.returncode for start in starts] == [0, 0]
+    assert all(f"running (pid {other.folder.pid()})" in text for text in said)
     assert stack.headrace("status").returncode == other.headrace("status").returncode == 0
     assert other.headrace("down").stdout == "stopped\n"
     assert other.is_clean()

@@ -23,6 +23,18 @@ def test_tritons_own_lines() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        '"CudaDriverHelper has not been initialized."',
+        '"unable to create stream for assistant: CUDA driver version is insufficient for CUDA runtime version"',
+        '""',
+    ],
+)
+def test_what_a_server_without_a_gpu_always_says_is_no_error(message: str) -> None:
+    assert parse("tritonserver", f"2026-11-23T20:57:54Z E 3388 server.cc:241] {message}")["level"] == "debug"
+
+
 def test_json_lines_keep_what_they_say() -> None:
     event = parse("worker", '{"message": "ready", "level": "error", "tokens": 3}')
     assert (event["message"], event["level"], event["tokens"], event["part"]) == ("ready", "error", 3, "worker")
