@@ -25,7 +25,7 @@ def facts(config: Config, **benchmark: object) -> Machine:
     versions |= {
         "headrace": __version__,
         "python": platform.python_version(),
-        "linux": platform.release(),
+        "linux": ".".join(platform.release().split(".")[:2]),
         triton.PART: parts.part(triton.PART).version,
     }
     settings = config.model_dump(mode="json", exclude={"server": {"http_port", "grpc_port", "metrics_port"}})

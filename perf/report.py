@@ -1,4 +1,4 @@
-"""A run's figures on the terminal and as a page: `python -m perf.report` writes docs/benchmarks.md."""
+"""A run's figures on the terminal and as pages: `python -m perf.report` writes docs and README."""
 
 from __future__ import annotations
 
@@ -13,15 +13,18 @@ from rich.console import Console
 from rich.table import Table
 
 from headrace import paths
-from headrace.errors import HeadraceError
+from headrace.errors import HeadraceError, StartupError
 from perf import findings, records
 from perf.chart import bar_chart
 from perf.core.plan import CONCURRENCIES, NEW_TOKENS, PROMPT_TOKENS
 from perf.findings import Finding, PolicyFinding
 from perf.records import Run
-from perf.statistics import Bound, Estimate
+from perf.statistics import FEWEST_ROUNDS, Bound, Estimate
 
 PAGE = paths.PROJECT / "docs" / "benchmarks.md"
+README = paths.PROJECT / "README.md"
+README_BEGIN = "<!-- written by `python -m perf.report` -->"
+README_END = "<!-- end -->"
 _COLOURS = {"pass": "green", "below target": "yellow", "inconclusive": "yellow", "fail": "red"}
 _ENGINES = {"mock": "a mock engine of 1 000 steps a second", "engine": "the real engine"}
 
@@ -43,7 +46,8 @@ _METHOD = f"""\
   prompt's prefill waits for a step of up to `max_batch_tokens` tokens.
 - Memory is the sum of the proportional set sizes of the supervisor and all processes below it.
 - Intervals: 95 %, bootstrap over rounds. *pass*: all of the interval is on the good side of the bound; *fail*:
-  all of it is beyond the limit; *below target*: between the two; *inconclusive*: it reaches over a bound.
+  all of it is beyond the limit; *below target*: between the two; *inconclusive*: it reaches over a bound, or
+  comes from fewer than {FEWEST_ROUNDS} rounds.
 """
 
 
@@ -85,6 +89,16 @@ def page(run: Run, charts: Sequence[str]) -> str:
         parts += [f"## {table.title}", "", *_markdown(table.rows), ""]
         parts += [f"![{table.title}]({chart})\n" for chart in charts if Path(chart).name == table.chart]
     return "\n".join(parts).rstrip() + "\n"
+
+
+def readme(run: Run, text: str) -> str:
+    """README's text with every required number between its two marks."""
+    before, _, rest = text.partition(README_BEGIN + "\n")
+    _, mark, after = rest.partition(README_END)
+    if not mark:
+        raise StartupError(f"{README}: expected the marks {README_BEGIN} and {README_END}")
+    table = "\n".join(_markdown(_required(findings.required(run))))
+    return f"{before}{README_BEGIN}\n{table}\n{README_END}{after}"
 
 
 def charts(run: Run) -> dict[str, str]:
@@ -218,6 +232,8 @@ def main() -> int:
     options = parser.parse_args()
     try:
         run = records.read_last_run(options.results)
+        if options.page == PAGE:
+            README.write_text(readme(run, README.read_text(encoding="utf-8")), encoding="utf-8")
     except HeadraceError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -14,6 +14,8 @@ import numpy as np
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95
+FEWEST_ROUNDS = 6
+"""For a verdict: an interval from fewer rounds is too narrow to be believed."""
 
 Values = Sequence[float]
 Round = TypeVar("Round")
@@ -27,6 +29,7 @@ class Estimate:
     value: float
     low: float
     high: float
+    rounds: int
 
 
 def quantile(values: Values, share: float) -> float:
@@ -48,12 +51,12 @@ def bootstrap(rounds: Sequence[Round], statistic: Callable[[Sequence[Round]], fl
     """The statistic of all rounds, with the interval of what it is when rounds are drawn with replacement."""
     value = statistic(rounds)
     if len(rounds) < 2:
-        return Estimate(value, math.nan, math.nan)
+        return Estimate(value, math.nan, math.nan, len(rounds))
     draw = np.random.default_rng(seed)
     chosen = draw.integers(len(rounds), size=(RESAMPLES, len(rounds)))
     drawn = [statistic([rounds[place] for place in places]) for places in chosen]
     tail = (1 - CONFIDENCE) / 2
-    return Estimate(value, quantile(drawn, tail), quantile(drawn, 1 - tail))
+    return Estimate(value, quantile(drawn, tail), quantile(drawn, 1 - tail), len(rounds))
 
 
 def shift(ours: Sequence[Values], theirs: Sequence[Values], share: float) -> Estimate:
@@ -83,7 +86,9 @@ class Bound:
     """True: higher is better. False: `target` is the most it may be."""
 
     def judge(self, estimate: Estimate) -> Verdict:
-        """By the whole interval: one that reaches over a bound is inconclusive."""
+        """By the whole interval: one that reaches over a bound, or comes from few rounds, is inconclusive."""
+        if estimate.rounds < FEWEST_ROUNDS:
+            return "inconclusive"
         sign = 1.0 if self.at_least else -1.0
         limit = self.target if self.limit is None else self.limit
         worst, best = sorted((sign * estimate.low, sign * estimate.high))

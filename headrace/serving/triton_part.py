@@ -1,8 +1,10 @@
-"""Triton as a part of the stack. It is unfit as soon as one of its Python steps has died."""
+"""Triton as a part of the stack. It is unfit as soon as it has crashed or one of its Python steps has died."""
 
 from __future__ import annotations
 
 import asyncio
+import re
+import signal
 
 import structlog
 
@@ -13,12 +15,15 @@ from headrace.serving import python_environments, repository, shared_memory, stu
 from headrace.serving.first_errors import FirstErrors
 from headrace.serving.gate import Gate
 from headrace.serving.log_file import LogFile
-from headrace.serving.process import ChildProcess
+from headrace.serving.process import ChildProcess, describe_exit
 from headrace.serving.run_folder import RunFolder
 
 _ANSWER_SECONDS = 1.0
 # What 2.51 logs after SIGTERM when no inference is in flight any more.
 _FINISHED = "All models are stopped"
+# 2.51 catches what would end it, tries to stop in an orderly way, and may then hang for ever.
+_CRASHED = re.compile(r"Signal \((?P<number>\d+)\) received\.")
+_ORDERLY = {signal.SIGINT, signal.SIGTERM}
 # For the last responses to leave the process.
 _FLUSH_SECONDS = 0.1
 
@@ -44,12 +49,14 @@ class Triton:
         self._log_file = log_file
         self._client = client
         self._finished = asyncio.Event()
+        self._crashed: asyncio.Future[str] | None = None
         self._errors = FirstErrors()
 
     async def start(self) -> ChildProcess:
         # A step's own start waits for the worker, so an empty gate is right at first.
         self._gate.reset()
         self._finished.clear()
+        self._crashed = asyncio.get_running_loop().create_future()
         self._errors = FirstErrors()
         return await ChildProcess.start(
             tritonserver.command(self._distribution, self._config, self._folder),
@@ -64,7 +71,13 @@ class Triton:
         expected = repository.count_python_instances(
             [self._folder.models, self._folder.ensembles], self._config.profile
         )
-        return await stubs.first_death(stubs.steps_of(process.pid), expected)
+        death = asyncio.create_task(stubs.first_death(stubs.steps_of(process.pid), expected))
+        waits = [death] if self._crashed is None else [death, self._crashed]
+        try:
+            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            return done.pop().result()
+        finally:
+            death.cancel()
 
     async def until_finished(self) -> None:
         """All running requests are answered. The two seconds of unloading that follow are not worth waiting
@@ -76,7 +89,16 @@ class Triton:
         self._log_file.write_raw(self.name, line)
         if _FINISHED in line:
             self._finished.set()
+        self._look_for_crash(line)
         self._errors.add(line)
+
+    def _look_for_crash(self, line: str) -> None:
+        match = _CRASHED.search(line)
+        if match is None or self._crashed is None or self._crashed.done():
+            return
+        number = int(match["number"])
+        if number not in _ORDERLY:
+            self._crashed.set_result(f"it crashed with {describe_exit(-number)}")
 
     def on_ended(self) -> None:
         if removed := shared_memory.sweep(self._folder.shared_memory_prefix):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -7,7 +8,8 @@ import pytest
 
 from headrace.errors import StartupError
 from perf import findings, report
-from perf.records import Machine, Recorder, Run, read_last_run
+from perf.records import RESULTS, Machine, Recorder, Run, read_last_run
+from perf.statistics import FEWEST_ROUNDS, Bound, Estimate
 
 
 def _machine(run: str) -> Machine:
@@ -25,10 +27,10 @@ def _machine(run: str) -> Machine:
 
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
-    """Three rounds whose figures are known: the platform makes 95, 94 and 96 of 100 tokens/s at C=8."""
+    """Six rounds whose figures are known: the platform makes 95, 94 and 96 of 100 tokens/s at C=8."""
     file = tmp_path / "core.jsonl"
     record = Recorder(file, _machine("second"))
-    for number, rate in enumerate((95.0, 94.0, 96.0)):
+    for number, rate in enumerate((95.0, 94.0, 96.0) * 2):
         record.start_round(number)
         record.add("throughput", "bare", "tokens/s", [30.0], concurrency=1)
         record.add("throughput", "bare", "tokens/s", [100.0], concurrency=8)
@@ -91,6 +93,31 @@ def test_the_page_shows_required_beside_measured(run: Run) -> None:
     assert "](benchmarks/throughput.svg)" in page
 
 
+def test_the_readme_shows_every_required_number(run: Run) -> None:
+    text = f"# Name\n\nBefore.\n\n{report.README_BEGIN}\nold\n{report.README_END}\n\nAfter.\n"
+    filled = report.readme(run, text)
+    assert filled.startswith(f"# Name\n\nBefore.\n\n{report.README_BEGIN}\n| ")
+    assert filled.endswith(f"|\n{report.README_END}\n\nAfter.\n")
+    for finding in findings.required(run):
+        assert f"| {finding.title} | " in filled
+    assert " | fail |" in filled
+    assert report.readme(run, filled) == filled
+
+
+def test_the_committed_pages_are_what_the_report_writes() -> None:
+    run = read_last_run(RESULTS)
+    charts = [f"{report.PAGE.stem}/{name}" for name in report.charts(run)]
+    assert report.PAGE.read_text(encoding="utf-8") == report.page(run, charts)
+    text = report.README.read_text(encoding="utf-8")
+    assert report.readme(run, text) == text
+
+
+def test_few_rounds_give_no_verdict() -> None:
+    few = Estimate(1.0, 0.9, 1.1, FEWEST_ROUNDS - 1)
+    assert Bound(2.0).judge(few) == "inconclusive"
+    assert Bound(2.0).judge(replace(few, rounds=FEWEST_ROUNDS)) == "pass"
+
+
 def test_charts_are_drawn_to_scale(run: Run) -> None:
     drawn = report.charts(run)
     svg = ET.fromstring(drawn["coalescing-mock.svg"])
@@ -103,7 +130,7 @@ def test_only_the_last_run_counts(results: Path) -> None:
     earlier = results.read_bytes().replace(b'"second"', b'"first"')
     results.write_bytes(earlier + results.read_bytes())
     assert read_last_run(results).machine.run == "second"
-    assert list(read_last_run(results).rounds("throughput", "platform", concurrency=8)) == [0, 1, 2]
+    assert list(read_last_run(results).rounds("throughput", "platform", concurrency=8)) == [0, 1, 2, 3, 4, 5]
 
 
 def test_an_interrupted_run_leaves_what_it_has(results: Path) -> None:

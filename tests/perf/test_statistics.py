@@ -121,4 +121,4 @@ _TIME = Bound(0.050, limit=0.150)
     ],
 )
 def test_a_verdict_needs_the_whole_interval(bound: Bound, low: float, high: float, verdict: str) -> None:
-    assert bound.judge(Estimate((low + high) / 2, low, high)) == verdict
+    assert bound.judge(Estimate((low + high) / 2, low, high, rounds=7)) == verdict

@@ -154,6 +154,17 @@ async def test_a_killed_triton(stack: DrillStack) -> None:
     await kill_and_recover(stack, stack.pid("tritonserver"))
 
 
+async def test_a_crashed_triton_is_not_waited_for(stack: DrillStack) -> None:
+    """2.51 catches the signal of a crash and goes on as if it were asked to stop: that can hang."""
+    triton = stack.pid("tritonserver")
+    os.kill(triton, signal.SIGABRT)
+    async with asyncio.timeout(RECOVERY_SECONDS):
+        while stack.status().parts["tritonserver"].pid in (triton, None):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    await stack.until_state("ready")
+    assert "SIGABRT" in (stack.status().parts["tritonserver"].last_end or "")
+
+
 async def test_both_killed_at_once(stack: DrillStack) -> None:
     for part in ("engine_worker", "tritonserver"):
         os.kill(stack.pid(part), signal.SIGKILL)
