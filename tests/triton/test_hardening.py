@@ -131,6 +131,15 @@ def test_a_config_is_one_that_triton_reads(file: Path) -> None:
     assert "${" not in file.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("file", CONFIGS, ids=[str(file.relative_to(paths.PROJECT)) for file in CONFIGS])
+def test_a_step_has_a_batcher(file: Path) -> None:
+    """Without one, each waiting request takes a place in Triton's pool of batches. When that is full, 2.51's
+    batchers write into freed memory: 24 000 requests at once, then usual load, and it aborted."""
+    config = text_format.Parse(file.read_text(encoding="utf-8"), model_config_pb2.ModelConfig())
+    assert config.HasField("dynamic_batching") == bool(config.instance_group)
+    assert bool(config.instance_group) != bool(config.ensemble_scheduling.step)
+
+
 @pytest.mark.parametrize("model", ["assistant", "assistant_stream", "completion"])
 def test_a_public_model_has_the_contracts_tensors_all_optional(mock_stack: Stack, model: str) -> None:
     with Stub(mock_stack) as stub:
