@@ -14,12 +14,14 @@ import time
 from pathlib import Path
 
 from headrace.errors import EngineUnavailable
-from headrace.worker import control
+from headrace.worker import client, control
 
 BACKEND = "engine_gate"
 SHUT = "shut"
 _POLL_SECONDS = 0.05
 _ANSWER_SECONDS = 1.0
+# The steps look for a new worker every `worker.client.RETRY_SECONDS`; on a busy machine they wake up late.
+_RECONNECT_SECONDS = 6 * client.RETRY_SECONDS
 _CONFIG = f"""\
 backend: "{BACKEND}"
 max_batch_size: 0
@@ -70,7 +72,8 @@ def stop_file_of(model: Path) -> Path:
 
 
 def wait_for_engine(socket: Path, stop_file: Path) -> None:
-    """Return when the worker answers and takes requests, and the gate is not shut for good.
+    """Return when the worker answers and takes requests, the steps have had time to find it, and the gate is not
+    shut for good.
 
     Raises `EngineUnavailable` once `stop_file` exists: the server that waits for us could not exit otherwise.
     """
@@ -78,6 +81,7 @@ def wait_for_engine(socket: Path, stop_file: Path) -> None:
     while not stop_file.exists():
         try:
             if not shut_file.exists() and not control.stats(socket, _ANSWER_SECONDS).draining:
+                time.sleep(_RECONNECT_SECONDS)
                 return
         except EngineUnavailable:
             pass

@@ -29,8 +29,8 @@ from headrace.serving.triton_part import Triton
 from headrace.worker.protocol import WorkerStats
 
 _READINESS_SECONDS = 0.5
-# A step of the engine may hold up the worker's answer.
-_STATS_SECONDS = 5.0
+# A step of the engine may hold up the worker's answer: it has half a probe's time, and no less than this.
+_STATS_SECONDS = 1.0
 # Ready parts behind a server that says "not ready" for two probes or this long: only a restart opens the gate.
 _LONGEST_CLOSED_SECONDS = 5.0
 _POLL_SECONDS = 0.05
@@ -185,7 +185,7 @@ class Supervisor:
                 keepers[culprit].restart("it does not answer")
 
     async def _worker_stats(self) -> WorkerStats | None:
-        return await self._worker.stats(_STATS_SECONDS)
+        return await self._worker.stats(max(_STATS_SECONDS, self._config.server.probe_seconds / 2))
 
     async def _drain_worker(self) -> bool:
         """Refuse new requests and wait for the running ones. False when they did not end in time."""

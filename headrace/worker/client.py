@@ -17,7 +17,7 @@ import msgspec
 from headrace.errors import EngineFailed, EngineUnavailable, HeadraceError, InvalidRequest, QueueFull
 from headrace.worker import protocol
 
-_RETRY_SECONDS = 0.05
+RETRY_SECONDS = 0.05
 _RECEIVE_BYTES = 1 << 18
 
 log = logging.getLogger("headrace.worker.client")
@@ -101,7 +101,7 @@ class WorkerClient:
                 connection.connect(self._path)
             except OSError:
                 connection.close()
-                time.sleep(_RETRY_SECONDS)
+                time.sleep(RETRY_SECONDS)
                 continue
             with self._lock:
                 self._socket = connection

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -25,8 +26,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_every_stack_is_stopped() -> None:
     one, other = [Stack(HEADRACE_ENGINE__NAME="mock") for _ in range(2)]
     try:
-        one.up()
-        other.up()
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(Stack.up, (one, other)))
         never_started = Stack()
         done = never_started.headrace("down", "--all")
         ports = sorted((one.http_port, other.http_port))
