@@ -98,7 +98,7 @@ def environment(file: Path) -> dict[str, str]:
 
 def _headrace(command: str, file: Path, seconds: float) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "headrace.cli", command, "--config", str(file)],
+        [sys.executable, "-m", "headrace", command, "--config", str(file)],
         env=environment(file),
         capture_output=True,
         text=True,
