@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Generator, Iterator
 from typing import Any
 
@@ -28,6 +29,14 @@ MOCK = {
     "HEADRACE_LIMITS__MAX_OUTPUT_TOKENS": "4000",
     "HEADRACE_SERVER__RESPONSE_CACHE_MB": "1",
 }
+
+
+def pytest_configure() -> None:
+    """What tests start has a terminal's signals: shells that run a suite in the background, or under nohup, ignore
+    some, and children inherit that.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
