@@ -39,9 +39,8 @@ _METHOD = f"""\
 - The sides that do not run wait; the CPU they used meanwhile was measured and is in the table.
 - TTFT added: the platform's time minus the bare engine's, by prompt. What the engine's own times vary is in
   it; the same difference between the engine class and the bare engine shows how much that is.
-- A cancel ends when the worker says that it has let the request go, asked over its own socket: a client that
-  hung up hears nothing. It answers between two steps, so that can be a step late. After a stop request the
-  stream's last response counts when it comes earlier. The pipeline leaves the request out from its next step on.
+- A cancel ends when the worker lets the request go, by the worker's own clock, the machine's monotonic one; the
+  pipeline leaves the request out from its next step on. The worker is asked over its own socket.
 - The eight streams beside a cancelled request are a closed loop of the same prompts: a cancel that meets a
   prompt's prefill waits for a step of up to `max_batch_tokens` tokens.
 - Memory is the sum of the proportional set sizes of the supervisor and all processes below it.

@@ -76,6 +76,8 @@ class WorkerStats(Message, frozen=True):
     refused: int
     cancelled: int
     """Since start."""
+    cancelled_at: float = 0.0
+    """When the last of them was let go, by `time.monotonic`, which all processes of a machine share."""
 
 
 ToWorker = Submit | Abort | StopTag | AskStats | Drain

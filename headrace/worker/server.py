@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,7 @@ class Worker:
         self._draining = False
         self._refused = 0
         self._cancelled = 0
+        self._cancelled_at = 0.0
         self.broken = asyncio.Event()
         """Set when the engine broke: the process should end, so that a new one starts."""
 
@@ -70,6 +72,7 @@ class Worker:
             draining=self._draining,
             refused=self._refused,
             cancelled=self._cancelled,
+            cancelled_at=self._cancelled_at,
         )
 
     def drain(self) -> None:
@@ -124,6 +127,7 @@ class Worker:
     def abort(self, engine_id: str) -> None:
         if engine_id in self._live:
             self._cancelled += 1
+            self._cancelled_at = time.monotonic()
             self._forget(engine_id)
             _keep(asyncio.create_task(self._engine.abort(engine_id)))
 

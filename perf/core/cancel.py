@@ -2,9 +2,8 @@
 
 The clock starts when the client sends the stop (or cancels its call) and ends when the worker says that it has let
 the request go, which it does between two steps; the pipeline leaves it out of the batch from the next step on.
-The worker is asked over its own socket, one question after the other, because a client that cancelled its call
-hears nothing more. It answers between two steps too, so this can tell a step late, never early. For the stop
-request the stream's last response tells it as well: the earlier of the two counts.
+The worker is asked over its own socket, because a client that cancelled its call hears nothing more; its answer
+comes between two steps too, and carries the moment itself. All processes share one monotonic clock.
 """
 
 from __future__ import annotations
@@ -63,11 +62,11 @@ class _WorkerWatch:
         raise EngineUnavailable("the engine worker ended during the benchmark")
 
     async def until_cancelled(self, more_than: int) -> float:
-        """When the worker had counted one more, on `time.perf_counter`."""
+        """When the worker had let one more go, on `time.monotonic`."""
         async with asyncio.timeout(_LIMIT_SECONDS):
-            while (await self.stats()).cancelled <= more_than:  # noqa: ASYNC110, it is in another process
+            while (stats := await self.stats()).cancelled <= more_than:  # noqa: ASYNC110, it is in another process
                 await asyncio.sleep(_POLL_SECONDS)
-        return time.perf_counter()
+        return stats.cancelled_at
 
 
 @contextlib.asynccontextmanager
@@ -105,16 +104,14 @@ async def _stop_one(client: LoadClient, watch: _WorkerWatch, message: Message) -
     await anext(stream)
     rest = asyncio.create_task(_last_reason(stream))
     await asyncio.sleep(random.uniform(0, _SPREAD_SECONDS))
-    began = time.perf_counter()
+    began = time.monotonic()
     stopping = asyncio.create_task(client.infer(stop(message.id)))
     freed = await watch.until_cancelled(cancelled_before)
     await stopping
     reason, answered = await asyncio.wait_for(rest, _LIMIT_SECONDS)
     if reason != "cancelled":
         raise LoadFailed(f"a stopped stream ended with {reason!r} instead of 'cancelled'")
-    # The worker's own answer can come a step late, because it is given between two steps; whoever was told
-    # `cancelled` knows it too.
-    return min(freed, answered) - began, answered - began
+    return freed - began, answered - began
 
 
 async def _last_reason(stream: AsyncIterator[dict[str, bytes]]) -> tuple[str, float]:
@@ -122,8 +119,8 @@ async def _last_reason(stream: AsyncIterator[dict[str, bytes]]) -> tuple[str, fl
     async for outputs in stream:
         reason = outputs["finish_reason"][4:]
         if reason:
-            return reason.decode(), time.perf_counter()
-    return reason.decode(), time.perf_counter()
+            return reason.decode(), time.monotonic()
+    return reason.decode(), time.monotonic()
 
 
 async def _hang_up(client: LoadClient, watch: _WorkerWatch, message: Message) -> float:
@@ -132,7 +129,7 @@ async def _hang_up(client: LoadClient, watch: _WorkerWatch, message: Message) ->
     call = client.call(message)
     await call.read()
     await asyncio.sleep(random.uniform(0, _SPREAD_SECONDS))
-    began = time.perf_counter()
+    began = time.monotonic()
     call.cancel()
     return await watch.until_cancelled(cancelled_before) - began
 
