@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 
 import psutil
@@ -36,7 +35,7 @@ async def test_a_stack_runs_as_configured_and_leaves_nothing() -> None:
     assert sample.tokens == _NEW_TOKENS
     # The first token at once, then four at a time; the last of them may come with the end or after it.
     assert 1 + -(-(_NEW_TOKENS - 1) // 4) <= sample.responses < _NEW_TOKENS
-    assert not await _still_living(processes)
+    assert not _still_living(processes)
     assert not RunFolder.of(stack.config).root.exists()
 
 
@@ -50,11 +49,11 @@ def test_a_stack_that_cannot_start_says_why() -> None:
         pytest.fail("started without the package")
 
 
-async def _still_living(processes: list[psutil.Process]) -> list[psutil.Process]:
+def _still_living(processes: list[psutil.Process]) -> list[psutil.Process]:
     """The kernel takes a moment to take down what was killed: a step's process holds much memory."""
     deadline = time.monotonic() + 5
     while (living := [process for process in processes if _lives(process)]) and time.monotonic() < deadline:
-        await asyncio.sleep(0.02)
+        time.sleep(0.02)
     return living
 
 
