@@ -65,9 +65,7 @@ class MockEngine:
         if request.id in self._runs:
             raise InvalidRequest("id", f"a request {request.id!r} is already running; give each its own id")
         if self._failure:
-            broken = TokenStream()
-            broken.put(self._failure)
-            return broken
+            return TokenStream.failed(self._failure)
         run = self._run(request)
         self._runs[request.id] = run
         self._wake.set()

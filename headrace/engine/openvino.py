@@ -101,15 +101,17 @@ class OpenVinoEngine:
         return properties
 
     def submit(self, request: EngineRequest) -> AsyncIterator[TokenDelta]:
+        if request.id in self._waiting or request.id in self._running:
+            raise InvalidRequest("id", f"a request {request.id!r} is already running; give each its own id")
         if self._failure:
-            raise self._failure
+            return TokenStream.failed(self._failure)
         if self._config.prompt_lookup_tokens and request.sampling.min_tokens:
             raise InvalidRequest("min_tokens", "the engine ignores it with prompt lookup on; leave it out")
         generation = self._generation(request.sampling)
         try:
             generation.validate()
         except (RuntimeError, ValueError) as error:
-            raise InvalidRequest("sampling", f"OpenVINO refuses it: {_brief(error)}") from None
+            raise InvalidRequest("request", f"OpenVINO refuses it: {_brief(error)}") from None
         run = _Run(request.token_ids, generation, request.sampling.log_probs)
         self._waiting[request.id] = run
         self._wake.set()
@@ -119,15 +121,16 @@ class OpenVinoEngine:
         """Fill the batch. The limit is kept here: with chunked prefill the pipeline ignores `max_num_seqs`."""
         while self._waiting and len(self._running) < self._max_running:
             request_id, run = next(iter(self._waiting.items()))
-            del self._waiting[request_id]
-            token_ids = self._openvino.Tensor(_row(run.token_ids))
             try:
+                token_ids = self._openvino.Tensor(_row(run.token_ids))
                 run.handle = self._pipeline.add_request(self._next_id, token_ids, run.generation)
             except (RuntimeError, ValueError, TypeError, IndexError) as error:
-                run.stream.put(InvalidRequest("sampling", f"OpenVINO refuses it: {_brief(error)}"))
-                continue
-            self._next_id += 1
-            self._running[request_id] = run
+                run.stream.put(InvalidRequest("request", f"OpenVINO refuses it: {_brief(error)}"))
+            else:
+                self._next_id += 1
+                self._running[request_id] = run
+            # Not before: whatever else is raised here, `_fail` finds every request in one of the two.
+            del self._waiting[request_id]
 
     def _generation(self, sampling: SamplingParams) -> Any:
         config = self._genai.GenerationConfig()
@@ -203,8 +206,8 @@ class OpenVinoEngine:
                     finish = self._finish_reason(output.finish_reason)
             if run.handle.get_status() == self._genai.GenerationStatus.IGNORED:
                 del self._running[request_id]
-                problem = "with max_tokens it does not fit into the KV cache; send a shorter one"
-                run.stream.put(InvalidRequest("text_input", problem))
+                problem = "with the prompt it does not fit into the KV cache; send a shorter prompt or ask for less"
+                run.stream.put(InvalidRequest("max_tokens", problem))
             elif token_ids or finish:
                 self._generated += len(token_ids)
                 kept = tuple(min(0.0, p) for p in log_probs) if run.log_probs else ()

@@ -15,6 +15,13 @@ class TokenStream:
         self._queue: asyncio.Queue[TokenDelta | HeadraceError] = asyncio.Queue()
         self._ended = False
 
+    @classmethod
+    def failed(cls, error: HeadraceError) -> TokenStream:
+        """The stream of a request that came to an engine that has broken."""
+        stream = cls()
+        stream.put(error)
+        return stream
+
     def put(self, item: TokenDelta | HeadraceError) -> None:
         self._queue.put_nowait(item)
 

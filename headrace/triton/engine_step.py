@@ -75,6 +75,10 @@ class _Request:
         self._lock = threading.Lock()
         self._ended = False
 
+    def end(self) -> None:
+        with self._lock:
+            self._ended = True
+
     def cancelled(self) -> bool:
         with self._lock:
             return not self._ended and self._sender.cancelled()
@@ -159,7 +163,9 @@ class EngineStep:
                 self._any_watched.set()
         try:
             self._client.submit(submit, request)
-        except HeadraceError:
+        except Exception:
+            # Its final response follows: from then on nobody may ask whether it was cancelled.
+            request.end()
             self.forget(key)
             raise
 

@@ -91,8 +91,10 @@ class Worker:
                 cache_scope=submit.cache_scope,
             )
             deltas = self._engine.submit(request)
-        except Exception:
+        except Exception as error:
             self._refused += 1
+            if isinstance(error, EngineFailed):
+                self.broken.set()
             raise
         live = _Live(connection, submit, engine_id)
         self._live[engine_id] = live
@@ -241,7 +243,11 @@ class Connection(asyncio.Protocol):
             self.close()
             return
         for message in messages:
-            self._handle(message)
+            try:
+                self._handle(message)
+            except Exception:
+                # Raised from here, it would close the connection and end every request of the step.
+                log.exception("a message could not be handled", message=type(message).__name__)
 
     def _handle(self, message: protocol.ToWorker) -> None:
         match message:

@@ -242,6 +242,14 @@ async def test_a_short_request_overtakes_a_long_one(engine: Engine) -> None:
     assert (await rest).finish_reason == "cancelled"
 
 
+async def test_an_id_that_is_taken_is_refused_and_its_owner_goes_on(engine: Engine) -> None:
+    first = engine.submit(asked("one", max_tokens=20))
+    with pytest.raises(InvalidRequest, match="^id: .*already running"):
+        engine.submit(asked("one", prompt=FACT))
+    assert len((await read(first)).token_ids) == 20
+    assert len((await answer(engine, asked("one", max_tokens=5))).token_ids) == 5
+
+
 async def test_submit_takes_the_request_at_once(engine: Engine) -> None:
     stream = engine.submit(asked())
     assert live(engine.stats()) == 1
@@ -296,5 +304,6 @@ async def test_a_broken_engine_fails_its_requests(name: str, own_engine: Engine,
         with pytest.raises(EngineFailed, match=str(error) or type(error).__name__):
             await read(stream)
     assert live(own_engine.stats()) == 0
+    later = own_engine.submit(asked("later"))  # to be told by the stream, like every other end
     with pytest.raises(EngineFailed):
-        await read(own_engine.submit(asked("later")))
+        await read(later)

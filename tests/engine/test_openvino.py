@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -77,6 +78,23 @@ async def test_a_schema_that_breaks_the_pipeline_fails_every_request_once_and_cl
         await neighbour
     with pytest.raises(EngineFailed):
         await run(engine, "late", "Hello")
+
+
+@pytest.mark.parametrize("error", [MemoryError("no room"), RuntimeError("bad tensor")])
+async def test_a_request_that_cannot_enter_the_batch_hears_of_it(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    engine = await started()
+
+    def refuse(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(engine, "_openvino", SimpleNamespace(Tensor=refuse))
+    async with asyncio.timeout(20):
+        with pytest.raises((EngineFailed, InvalidRequest), match=str(error)):
+            await run(engine, "a", "Hello")
+    assert engine.stats().waiting == 0
+    await engine.stop()
 
 
 async def test_the_batch_limit_holds() -> None:

@@ -101,6 +101,20 @@ def test_a_look_that_fails_ends_no_other_look(step: EngineStep) -> None:
     assert other.wait().replies[-1].finish_reason == "cancelled"
 
 
+def test_a_request_that_could_not_be_sent_is_not_asked_any_more(
+    step: EngineStep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise OverflowError("int too big to convert")
+
+    monkeypatch.setattr(step._client, "submit", refuse)
+    sender = Sender()
+    step.start(inputs().get, "", sender)
+    assert isinstance(sender.wait().error, OverflowError)
+    time.sleep(3 * CANCEL_POLL_SECONDS)
+    assert not sender.asked_after_the_end
+
+
 def test_a_request_behind_an_ensemble_is_not_asked(step: EngineStep) -> None:
     sender = Sender()
     sender.gone.set()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from headrace.engine.interface import EngineRequest, TokenDelta
+from headrace.engine.interface import EngineRequest, EngineStats, TokenDelta
 from headrace.errors import EngineFailed, HeadraceError, InvalidRequest
 from headrace.worker import protocol
 from headrace.worker.client import WorkerClient
@@ -28,6 +29,42 @@ def test_an_engine_that_breaks_fails_the_request_and_asks_for_a_new_worker(
     running.call(break_engine())
     assert isinstance(inbox.wait().error, EngineFailed)
     until(running.worker.broken.is_set)
+
+
+def test_an_engine_that_broke_while_it_held_nothing_asks_for_a_new_worker(
+    client: WorkerClient, running: RunningWorker
+) -> None:
+    running.engine._failure = EngineFailed("it broke")
+    assert isinstance(submit(client)[1].wait().error, EngineFailed)
+    until(running.worker.broken.is_set)
+
+
+def test_an_engine_that_refuses_because_it_broke_asks_for_a_new_worker(
+    client: WorkerClient, running: RunningWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(request: EngineRequest) -> AsyncIterator[TokenDelta]:
+        raise EngineFailed(f"it broke before {request.id}")
+
+    monkeypatch.setattr(running.engine, "submit", refuse)
+    assert isinstance(submit(client)[1].wait().error, EngineFailed)
+    until(running.worker.broken.is_set)
+
+
+def test_statistics_that_fail_end_no_request(
+    client: WorkerClient, running: RunningWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, neighbour = submit(client, max_tokens=300)
+    neighbour.begun.wait(SECONDS)
+    asked = threading.Event()
+
+    def fail() -> EngineStats:
+        asked.set()
+        raise RuntimeError("the pipeline has no metrics")
+
+    monkeypatch.setattr(running.engine, "stats", fail)
+    client.ask_stats()
+    assert asked.wait(SECONDS)
+    assert neighbour.wait().finish_reason == "length"
 
 
 def test_garbage_closes_the_connection_and_hurts_nobody(client: WorkerClient, running: RunningWorker) -> None:
