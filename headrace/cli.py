@@ -178,7 +178,7 @@ def ask(
 ) -> None:
     """Ask one question and print the answer as it comes; Ctrl-C stops it in the engine too."""
     wish = Question(text_input=question, max_tokens=max_tokens, temperature=temperature, seed=seed)
-    with _one_line_errors():
+    with _one_line_errors(), _signals_end_it():
         asyncio.run(_ask(addresses(config.load(config_file))["grpc"], wish, seconds, as_json))
 
 

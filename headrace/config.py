@@ -140,8 +140,8 @@ class ServerConfig(Section):
     """At the end: how long running requests may take to finish, while new ones are refused."""
     start_seconds: float = Field(120.0, gt=0)
     settled_seconds: float = Field(30.0, ge=0)
-    """A part that lived this long is restarted at once when it dies; after 8 shorter lives in a row the stack
-    gives up."""
+    """A part that served this long is restarted at once when it dies; after 8 shorter services in a row the stack
+    gives up. Loading does not count."""
     probe_seconds: float = Field(10.0, gt=0)
     """Between two inferences of the supervisor, to see whether the stack lives, and how long one may take."""
 

@@ -206,7 +206,7 @@ class OpenVinoEngine:
                     finish = self._finish_reason(output.finish_reason)
             if run.handle.get_status() == self._genai.GenerationStatus.IGNORED:
                 del self._running[request_id]
-                problem = "with the prompt it does not fit into the KV cache; send a shorter prompt or ask for less"
+                problem = "with the prompt it does not fit into the KV cache; shorten one of the two"
                 run.stream.put(InvalidRequest("max_tokens", problem))
             elif token_ids or finish:
                 self._generated += len(token_ids)

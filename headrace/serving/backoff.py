@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Backoff:
-    """Doubles from `first` to `longest` seconds while a part dies within `settled` seconds of its start."""
+    """Doubles from `first` to `longest` seconds while a part dies within `settled` seconds of its readiness."""
 
     first: float = 0.2
     longest: float = 10.0
@@ -17,7 +17,7 @@ class Backoff:
     """In a row."""
 
     def after_death(self, lifetime: float) -> float | None:
-        """Seconds to wait after a life of `lifetime` seconds; None when the part should be given up."""
+        """Seconds to wait after `lifetime` seconds of service; None when the part should be given up."""
         self.quick_deaths = 1 if lifetime >= self.settled else self.quick_deaths + 1
         if self.quick_deaths >= self.most_quick_deaths:
             return None

@@ -64,19 +64,22 @@ class Keeper:
         self._start_seconds = start_seconds
         self._on_change = on_change
         self._was_ready = False
+        self._ready_at: float | None = None
         self._wish: asyncio.Future[str] | None = None
 
     async def run(self) -> None:
         """Never returns. Raises `StartupError` if the first start fails, `GaveUpError` after many deaths."""
         while True:
-            began = time.monotonic()
+            self._ready_at = None
             self.process = await self.part.start()
             self._enter("starting")
             self._wish = asyncio.get_running_loop().create_future()
             reason = await self._one_life(self.process, self._wish)
             self._enter("waiting")
             await self._bury(self.process, reason)
-            delay = self._backoff.after_death(time.monotonic() - began)
+            # Loading is no life: a part that dies at the end of every long load must not count as settled.
+            served = 0.0 if self._ready_at is None else time.monotonic() - self._ready_at
+            delay = self._backoff.after_death(served)
             if delay is None:
                 raise GaveUpError(
                     f"the {self.part.name} died {self._backoff.quick_deaths} times in a row, "
@@ -121,6 +124,7 @@ class Keeper:
         except TimeoutError:
             return f"it was not ready within {self._start_seconds:g} s"
         self._was_ready = True
+        self._ready_at = time.monotonic()
         self._enter("ready")
         return await self.part.until_unfit(process)
 

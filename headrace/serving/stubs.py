@@ -22,10 +22,19 @@ def steps_of(server_pid: int) -> dict[int, str]:
         for child in psutil.Process(server_pid).children():
             with contextlib.suppress(psutil.NoSuchProcess):
                 command = child.cmdline()
-                # The arguments end with the instance's name and the folder of its code.
-                if len(command) > 2 and Path(command[0]).name == STUB and Path(command[-1]).name != gate.BACKEND:
-                    found[child.pid] = command[-2]
+                if (name := _name(command)) is not None and Path(command[-1]).name != gate.BACKEND:
+                    found[child.pid] = name
     return found
+
+
+def own_name() -> str:
+    """Of the step whose process this is, such as "preprocess_0_0"."""
+    return _name(psutil.Process().cmdline()) or "step"
+
+
+def _name(command: list[str]) -> str | None:
+    """A stub's arguments end with the instance's name and the folder of its code."""
+    return command[-2] if len(command) > 2 and Path(command[0]).name == STUB else None
 
 
 async def first_death(stubs: dict[int, str], expected: int) -> str:

@@ -5,15 +5,17 @@ Only these adapters import this module: `triton_python_backend_utils` exists onl
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import structlog
 import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
+from headrace import logs
 from headrace.errors import HeadraceError
+from headrace.serving import stubs
 from headrace.triton.tensors import GetTensor
 
 Outputs = dict[str, NDArray[Any]]
@@ -21,7 +23,8 @@ Outputs = dict[str, NDArray[Any]]
 FINAL = 1
 """TRITONSERVER_RESPONSE_COMPLETE_FINAL: the request gets nothing more."""
 
-log = logging.getLogger("headrace.step")
+logs.configure(stubs.own_name())
+log = structlog.get_logger()
 
 # gRPC codes to the names in `pb_utils.TritonError`, which the stub fills in only after this import.
 _CODES = {"INVALID_ARGUMENT": "INVALID_ARG"}

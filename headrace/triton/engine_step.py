@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import secrets
 import threading
 import time
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from headrace.config import Config
@@ -21,7 +21,7 @@ from headrace.triton.tensors import GetTensor, string_tensor
 from headrace.worker.client import WorkerClient
 from headrace.worker.protocol import Submit, Tokens
 
-log = logging.getLogger("headrace.step")
+log = structlog.get_logger()
 
 CANCEL_POLL_SECONDS = 0.02
 MAX_SCOPE_BYTES = 256

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import logging
 import socket
 import threading
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 import msgspec
+import structlog
 
 from headrace.errors import EngineFailed, EngineUnavailable, HeadraceError, InvalidRequest, QueueFull
 from headrace.worker import protocol
@@ -20,7 +20,7 @@ from headrace.worker import protocol
 RETRY_SECONDS = 0.05
 _RECEIVE_BYTES = 1 << 18
 
-log = logging.getLogger("headrace.worker.client")
+log = structlog.get_logger()
 
 
 class Listener(Protocol):
@@ -117,7 +117,7 @@ class WorkerClient:
                 data = connection.recv(_RECEIVE_BYTES)
                 messages = [m for frame in frames.feed(data) for m in protocol.decode_from_worker(frame)]
             except (OSError, ValueError, msgspec.MsgspecError) as error:
-                log.warning("connection to the engine worker lost: %s", error)
+                log.warning("connection to the engine worker lost", problem=str(error))
                 return
             if not data:
                 return

@@ -29,7 +29,9 @@ class TritonPythonModel:
         return None
 
     def _whole(self, get: GetTensor) -> Outputs:
-        return _outputs(self._postprocessor.whole(get))
+        piece = self._postprocessor.whole(get)
+        # Triton's cache stores no empty tensor, so "none" is one 0.0.
+        return _outputs(piece, log_probs=piece.log_probs or (0.0,))
 
     def _send_piece(self, get: GetTensor, sender: Any) -> None:
         try:
@@ -40,15 +42,14 @@ class TritonPythonModel:
         if piece is None:
             sender.send(flags=FINAL)  # all of it is held back: the client sees nothing
         else:
-            sender.send(response(_outputs(piece)), flags=FINAL)
+            sender.send(response(_outputs(piece, piece.log_probs)), flags=FINAL)
 
 
-def _outputs(piece: AnswerPiece) -> Outputs:
+def _outputs(piece: AnswerPiece, log_probs: tuple[float, ...]) -> Outputs:
     return {
         "text_output": string_tensor(piece.text),
         "finish_reason": string_tensor(piece.finish_reason),
         "prompt_tokens": row(piece.prompt_tokens, np.int32),
         "completion_tokens": row(piece.completion_tokens, np.int32),
-        # Triton's cache stores no empty tensor, so "not asked" is one 0.0.
-        "log_probs": row(piece.log_probs or 0.0, np.float32),
+        "log_probs": row(log_probs, np.float32),
     }

@@ -244,7 +244,7 @@ async def test_a_short_request_overtakes_a_long_one(engine: Engine) -> None:
 
 async def test_an_id_that_is_taken_is_refused_and_its_owner_goes_on(engine: Engine) -> None:
     first = engine.submit(asked("one", max_tokens=20))
-    with pytest.raises(InvalidRequest, match="^id: .*already running"):
+    with pytest.raises(InvalidRequest, match=r"^id: .*already running"):
         engine.submit(asked("one", prompt=FACT))
     assert len((await read(first)).token_ids) == 20
     assert len((await answer(engine, asked("one", max_tokens=5))).token_ids) == 5

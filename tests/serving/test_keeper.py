@@ -39,7 +39,7 @@ class Script:
         return self._ready
 
     async def until_unfit(self, process: ChildProcess) -> str:
-        if self._program == DIES_ONCE_UP:
+        if self._program.endswith(DIES_ONCE_UP):
             os.kill(process.pid, signal.SIGTERM)
         await self.unfit.wait()
         self.unfit.clear()
@@ -147,6 +147,15 @@ async def test_gives_up_after_too_many_quick_deaths() -> None:
     with pytest.raises(GaveUpError, match="script died 3 times in a row, at last: exit code 7"):
         await keeper.run()
     assert part.lives == part.ended == 3
+
+
+async def test_loading_does_not_count_as_life() -> None:
+    """A part that loads for longer than it takes to be settled, and dies as soon as it is up."""
+    part = Script(f"import time; time.sleep(0.6); {DIES_ONCE_UP}")
+    keeper, _ = keeper_of(part, Backoff(first=0.01, longest=0.01, settled=0.5, most_quick_deaths=3))
+    async with asyncio.timeout(30):
+        with pytest.raises(GaveUpError, match="script died 3 times in a row"):
+            await keeper.run()
 
 
 async def test_a_later_start_that_fails_is_tried_again(tmp_path: Path) -> None:

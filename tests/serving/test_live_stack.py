@@ -83,7 +83,8 @@ def test_a_wrong_question_is_one_line(stack: DrillStack) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_interrupting_ask_stops_the_engine(stack: DrillStack) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+def test_interrupting_ask_stops_the_engine(stack: DrillStack, number: signal.Signals) -> None:
     before = control.stats(stack.folder.socket, 5)
     ask = subprocess.Popen(
         stack.command("ask", "word " * 100, "--max-tokens", "2000"),
@@ -94,9 +95,9 @@ def test_interrupting_ask_stops_the_engine(stack: DrillStack) -> None:
     assert ask.stdout is not None
     assert ask.stdout.read(1)
     stack.until(lambda stats: stats.live == before.live + 1, 10, "one request is live")
-    ask.send_signal(signal.SIGINT)
+    ask.send_signal(number)
     _, errors = ask.communicate(timeout=20)
-    assert (ask.returncode, errors) == (130, b"")
+    assert (ask.returncode, errors) == (128 + number, b"")
     stack.until(
         lambda stats: (stats.live, stats.cancelled) == (before.live, before.cancelled + 1), 10, "it was cancelled"
     )

@@ -104,6 +104,15 @@ class TestStop:
         assert [end.finish_reason for end in ends] == ["cancelled", "cancelled", "length"]
         assert ends[2].completion_tokens == 2000
 
+    def test_keeps_one_log_prob_a_token(self, any_stack: Stack, request_id: str) -> None:
+        inputs = LONG | {"return_log_probs": True}
+        with closing(stream(any_stack, "assistant_stream", inputs, request_id)) as pieces:
+            answer = [next(pieces)]
+            stop(any_stack, request_id)
+            answer += pieces
+        assert answer[-1].finish_reason == "cancelled"
+        assert sum(len(piece.log_probs) for piece in answer) == answer[-1].completion_tokens > 0
+
     def test_of_nothing_is_no_error(self, any_stack: Stack, request_id: str) -> None:
         stop(any_stack, request_id)
 
