@@ -7,6 +7,7 @@ MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
 SOURCES := headrace python_backends perf tests
+WORKERS := 2
 NOTHING_RUNS = echo "headrace: not set up, so nothing runs; 'make up' sets up and starts"
 
 ##@ Use
@@ -40,8 +41,8 @@ ask: ## Ask one question of the running stack: make ask Q="What is the capital o
 
 ##@ Develop
 .PHONY: test lint format types check lock hooks
-test: setup ## Run the tests, on the real Triton (ARGS="-k name")
-	@$(BIN)/python -m pytest $(ARGS)
+test: setup ## Run the tests, on the real Triton (ARGS="-k name"; WORKERS=1: slower, half the memory)
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 lint: setup ## Check style and formatting
 	@$(BIN)/ruff check .

@@ -46,9 +46,9 @@ class OpenVinoConfig(Section):
     """auto: bf16 where the CPU has it. f32 also turns dynamic quantization off, so that an answer does not
     depend on what else is in the batch; about half the speed."""
     kv_cache_gb: int = Field(1, ge=1)
-    max_batch_tokens: int = Field(128, ge=16)
-    """Tokens a step may compute: bounds how long a long prompt holds up running answers and cancels. Half of it
-    halves the longest step; throughput stays, but prompts that come together wait longer for a first token."""
+    max_batch_tokens: int = Field(256, ge=16)
+    """Tokens a step may compute: bounds how long a long prompt holds up running answers and cancels. Fewer make
+    shorter steps and less throughput; docs/benchmarks.md has what each gives."""
     prefix_cache: bool = True
     prompt_lookup_tokens: int = Field(0, ge=0, le=16)
     """Draft tokens by prompt lookup; 0 turns speculation off. With it, `min_tokens` is refused."""

@@ -38,6 +38,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     tokens: int
     first_token_seconds: list[float]
     """By prompt, from its submission."""
+    step_seconds: list[float] = []
+    """Of the plain loop: each step's time."""
 
 
 class Bare(Protocol):
@@ -63,6 +65,7 @@ class PlainLoop:
         waiting = deque(enumerate(job.prompts))
         live: dict[int, tuple[Any, float]] = {}
         first = [0.0] * len(job.prompts)
+        steps: list[float] = []
         tokens = 0
         began = time.perf_counter()
         while waiting or live:
@@ -71,8 +74,10 @@ class PlainLoop:
                 row = self._openvino.Tensor(np.array([prompt], dtype=np.int64))
                 live[place] = self._pipeline.add_request(self._next_id, row, generation), time.perf_counter()
                 self._next_id += 1
+            before = time.perf_counter()
             self._pipeline.step()
             now = time.perf_counter()
+            steps.append(now - before)
             for place, (handle, sent) in list(live.items()):
                 while handle.can_read():
                     for output in handle.read().values():
@@ -80,7 +85,8 @@ class PlainLoop:
                         first[place] = first[place] or now - sent
                         if output.finish_reason != self._genai.GenerationFinishReason.NONE:
                             del live[place]
-        return Outcome(seconds=time.perf_counter() - began, tokens=tokens, first_token_seconds=first)
+        seconds = time.perf_counter() - began
+        return Outcome(seconds=seconds, tokens=tokens, first_token_seconds=first, step_seconds=steps)
 
     def _generation(self, tokens: int) -> Any:
         config = self._genai.GenerationConfig()

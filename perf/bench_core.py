@@ -16,7 +16,7 @@ from headrace import config as configuration
 from headrace.config import Config
 from headrace.errors import HeadraceError
 from perf import machine, records, report
-from perf.core import cache_hits, cancel, coalescing, first_token, footprint, path, throughput
+from perf.core import cache_hits, cancel, coalescing, first_token, footprint, path, step_size, throughput
 from perf.core.plan import QUICK, Plan
 from perf.load import LoadClient
 from perf.prompts import PromptMaker
@@ -24,7 +24,7 @@ from perf.records import Recorder
 from perf.sides import Platform, bare_engine
 from perf.stack import config_file, end_on_sigterm, running
 
-_PARTS = ("engine", "policies", "path")
+_PARTS = ("engine", "steps", "policies", "path")
 console = Console(highlight=False)
 
 
@@ -40,14 +40,22 @@ async def against_the_bare_engine(record: Recorder, config: Config, prompts: Pro
             platform = Platform(stack, client)
             sides = (platform, loop, engine_class)
             await throughput.warm_up(sides, prompts)
-            for number in range(plan.rounds):
-                _tell(f"round {number + 1} of {plan.rounds}: the platform beside the bare engine")
+            for number in range(plan.throughput_rounds):
+                _tell(f"round {number + 1} of {plan.throughput_rounds}: throughput beside the bare engine")
                 record.start_round(number)
                 await throughput.measure(record, sides, prompts, plan)
+            for number in range(plan.rounds):
+                _tell(f"round {number + 1} of {plan.rounds}: first token, cache, cancel, memory")
+                record.start_round(number)
                 await first_token.measure(record, sides, prompts, plan)
                 await asyncio.to_thread(cache_hits.measure, record, stack.grpc, prompts, plan)
                 await cancel.measure(record, client, stack.engine_socket, prompts, plan)
                 await footprint.measure(record, platform, prompts, plan)
+
+
+async def by_step_size(record: Recorder, config: Config, prompts: PromptMaker, plan: Plan) -> None:
+    _tell("tokens a step: the bare engine")
+    await step_size.measure(record, config, prompts, plan)
 
 
 async def by_policy(record: Recorder, config: Config, prompts: PromptMaker, plan: Plan) -> None:
@@ -70,7 +78,7 @@ async def run(file: Path, plan: Plan, parts: tuple[str, ...]) -> None:
     config = configuration.load()
     record = Recorder(file, machine.facts(config, parts=list(parts), **asdict(plan)))
     prompts = PromptMaker(config.engine.model, random.SystemRandom().getrandbits(32))
-    experiments = dict(zip(_PARTS, (against_the_bare_engine, by_policy, path_alone), strict=True))
+    experiments = dict(zip(_PARTS, (against_the_bare_engine, by_step_size, by_policy, path_alone), strict=True))
     for part in parts:
         await experiments[part](record, config, prompts, plan)
 
@@ -85,13 +93,18 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, help="interleaved rounds; intervals need at least 2")
     parser.add_argument("--quick", action="store_true", help="a few minutes: to see that it works")
     parser.add_argument("--only", choices=_PARTS, action="append", help="one part; may be given again")
-    parser.add_argument("--results", type=Path, default=records.RESULTS, help="JSON lines, appended to")
+    parser.add_argument("--results", type=Path, default=records.RESULTS, help="JSON lines, replaced")
     options = parser.parse_args()
     plan = QUICK if options.quick else Plan()
     if options.rounds is not None:
         if options.rounds < 1:
             parser.error("--rounds: expected 1 or more")
-        plan = replace(plan, rounds=options.rounds, policy_rounds=min(plan.policy_rounds, options.rounds))
+        plan = replace(
+            plan,
+            rounds=options.rounds,
+            throughput_rounds=options.rounds,
+            policy_rounds=min(plan.policy_rounds, options.rounds),
+        )
     try:
         asyncio.run(run(options.results, plan, tuple(options.only or _PARTS)))
         finished = records.read_last_run(options.results)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from perf.core import cache_hits, cancel, coalescing, first_token, footprint, path, throughput
+from perf.core import cache_hits, cancel, coalescing, first_token, footprint, path, step_size, throughput
 from perf.core.plan import CONCURRENCIES
 from perf.records import Run
 from perf.statistics import Bound, Estimate, Values, Verdict, bootstrap, pooled, quantile, ratio, shift
@@ -43,11 +43,11 @@ def required(run: Run) -> list[Finding]:
             title = f"cancel by {way}, " + (f"beside {streams} streams" if streams else "alone")
             rounds = run.rounds(cancel.NAME, way, background=streams)
             found.append(_of(f"{title}, p95", "s", rounds, _p95, Bound(0.050, limit=0.150)))
-            found.append(_of(f"{title}, worst", "s", rounds, max, Bound(0.150)))
+            found.append(_worst(title, "s", rounds, Bound(0.150)))
     memory = run.rounds(footprint.MEMORY, "platform")
-    found.append(_of("memory of the whole stack at C=16, peak", "bytes", memory, max, Bound(2.5e9)))
+    found.append(_worst("memory of the whole stack at C=16", "bytes", memory, Bound(2.5e9)))
     starts = _each_alone(run.rounds(footprint.START, "platform"))
-    found.append(_of("start to first answer, worst", "s", starts, max, Bound(20.0)))
+    found.append(_worst("start to first answer", "s", starts, Bound(20.0)))
     return [finding for finding in found if finding is not None]
 
 
@@ -122,6 +122,28 @@ def policies(run: Run, engine: str) -> list[PolicyFinding]:
     return found
 
 
+@dataclass(frozen=True)
+class StepFinding:
+    """What one limit of the tokens in a step did."""
+
+    size: int
+    rate: Estimate
+    wait: Estimate
+    """Seconds until the running step ends, from any moment: 95 % of the moments wait less."""
+    longest: float
+    """Step, seconds."""
+
+
+def steps(run: Run) -> list[StepFinding]:
+    found = []
+    for size in sorted(map(int, run.conditions(step_size.RATE, "size"))):
+        rate = _estimate(run.rounds(step_size.RATE, "bare", size=size), _mean)
+        times = run.rounds(step_size.STEP, "bare", size=size)
+        longest = max(max(values) for values in times.values())
+        found.append(StepFinding(size, rate, _estimate(times, _p95_wait), longest))
+    return found
+
+
 def _against_bare(run: Run, side: str, concurrency: int, bound: Bound | None = None) -> Finding | None:
     ours = run.rounds(throughput.NAME, side, concurrency=concurrency)
     bare = run.rounds(throughput.NAME, "bare", concurrency=concurrency)
@@ -166,6 +188,14 @@ def _of(
     return Finding(title, unit, _estimate(rounds, statistic), bound) if rounds else None
 
 
+def _worst(title: str, unit: str, rounds: Rounds, bound: Bound) -> Finding | None:
+    """The worst value that was seen, with how many were looked at: resampling cannot tell of a worse one."""
+    if not rounds:
+        return None
+    values = [value for found in rounds.values() for value in found]
+    return Finding(f"{title}, worst of {len(values)}", unit, Estimate.exact(max(values), len(rounds)), bound)
+
+
 def _estimate(rounds: Rounds, statistic: Callable[[Values], float]) -> Estimate:
     return bootstrap([rounds[number] for number in sorted(rounds)], pooled(statistic))
 
@@ -185,3 +215,14 @@ def _median(values: Values) -> float:
 
 def _p95(values: Values) -> float:
     return quantile(values, 0.95)
+
+
+def _p95_wait(steps: Values) -> float:
+    """From a moment drawn evenly to the end of the step that it falls into. Of a step of length s, the moments
+    that wait longer than w are s - w: so w is where these add up to 5 % of all."""
+    low, high, share = 0.0, max(steps), 0.05 * sum(steps)
+    for _ in range(40):
+        middle = (low + high) / 2
+        longer = sum(step - middle for step in steps if step > middle)
+        low, high = (middle, high) if longer > share else (low, middle)
+    return high

@@ -48,10 +48,12 @@ _decoder = msgspec.json.Decoder(Record)
 
 
 class Recorder:
-    """Appends to a file as measurements are made, so that an interrupted run leaves what it has."""
+    """Writes to a file as measurements are made, so that an interrupted run leaves what it has. What was in the
+    file is gone: it holds one run."""
 
     def __init__(self, file: Path, machine: Machine) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"")
         self._file = file
         self._run = machine.run
         self._round = 0

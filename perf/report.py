@@ -17,7 +17,7 @@ from headrace.errors import HeadraceError, StartupError
 from perf import findings, records
 from perf.chart import bar_chart
 from perf.core.plan import CONCURRENCIES, NEW_TOKENS, PROMPT_TOKENS
-from perf.findings import Finding, PolicyFinding
+from perf.findings import Finding, PolicyFinding, StepFinding
 from perf.records import Run
 from perf.statistics import FEWEST_ROUNDS, Bound, Estimate
 
@@ -37,16 +37,17 @@ _METHOD = f"""\
   chat template, tokenizing, detokenizing and the load generator, which shares the cores, all count against it.
 - *Engine class* is `OpenVinoEngine` alone, without worker, sockets and Triton.
 - The sides that do not run wait; the CPU they used meanwhile was measured and is in the table.
-- TTFT added: the platform's time minus the bare engine's, by prompt. What the engine's own times vary is in
-  it; the same difference between the engine class and the bare engine shows how much that is.
+- TTFT added: the platform's p95 minus the bare engine's, over the same prompts: how much later its slow
+  answers begin. The difference prompt by prompt is given too: most of it is how the engine's own times vary from
+  one run to the next, as the engine class shows, which adds nothing and differs about as much.
 - A cancel ends when the worker lets the request go, by the worker's own clock, the machine's monotonic one; the
   pipeline leaves the request out from its next step on. The worker is asked over its own socket.
-- The eight streams beside a cancelled request are a closed loop of the same prompts: a cancel that meets a
-  prompt's prefill waits for a step of up to `max_batch_tokens` tokens.
+- The eight streams beside a cancelled request are eight closed loops of such prompts that began apart: a cancel
+  that meets a prompt's prefill waits for a step of up to `max_batch_tokens` tokens.
 - Memory is the sum of the proportional set sizes of the supervisor and all processes below it.
 - Intervals: 95 %, bootstrap over rounds. *pass*: all of the interval is on the good side of the bound; *fail*:
   all of it is beyond the limit; *below target*: between the two; *inconclusive*: it reaches over a bound, or
-  comes from fewer than {FEWEST_ROUNDS} rounds.
+  comes from fewer than {FEWEST_ROUNDS} rounds. A worst value is what it is: it has no interval.
 """
 
 
@@ -137,6 +138,7 @@ def _tables(run: Run) -> list[_Table]:
         _Table("Throughput", _throughput(findings.rates(run)), _RATES_CHART),
         _Table("To read them by", _informative(findings.informative(run))),
     ]
+    tables.append(_Table("Tokens a step of the engine, eight prompts at a time", _steps(findings.steps(run))))
     for engine in _ENGINES:
         rows = _policies(findings.policies(run, engine))
         tables.append(_Table(_policy_title(engine), rows, _policy_chart(engine)))
@@ -173,6 +175,14 @@ def _policies(found: list[PolicyFinding]) -> _Rows:
         rate, interval = _number(entry.rate.value, "tokens/s"), _interval(entry.rate, "tokens/s")
         responses, first = _number(entry.responses.value, "tokens/s"), _number(entry.first_token.value, "s")
         rows.append([str(entry.most_tokens), rate, interval, responses, first])
+    return rows
+
+
+def _steps(found: list[StepFinding]) -> _Rows:
+    rows = [["`max_batch_tokens`", "tokens/s", "95 % interval", "wait for a step's end, p95", "longest step"]]
+    for entry in found:
+        rate, interval = _number(entry.rate.value, "tokens/s"), _interval(entry.rate, "tokens/s")
+        rows.append([str(entry.size), rate, interval, _number(entry.wait.value, "s"), _number(entry.longest, "s")])
     return rows
 
 

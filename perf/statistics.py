@@ -24,12 +24,17 @@ Verdict = Literal["pass", "below target", "fail", "inconclusive"]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value and the interval that holds it with 95 % confidence; nan ends when one round tells of none."""
+    """A value and the interval that holds it with 95 % confidence; nan ends when there is none."""
 
     value: float
     low: float
     high: float
     rounds: int
+
+    @classmethod
+    def exact(cls, value: float, rounds: int) -> Estimate:
+        """What was seen, and nothing said of what else there may be."""
+        return cls(value, math.nan, math.nan, rounds)
 
 
 def quantile(values: Values, share: float) -> float:
@@ -51,7 +56,7 @@ def bootstrap(rounds: Sequence[Round], statistic: Callable[[Sequence[Round]], fl
     """The statistic of all rounds, with the interval of what it is when rounds are drawn with replacement."""
     value = statistic(rounds)
     if len(rounds) < 2:
-        return Estimate(value, math.nan, math.nan, len(rounds))
+        return Estimate.exact(value, len(rounds))
     draw = np.random.default_rng(seed)
     chosen = draw.integers(len(rounds), size=(RESAMPLES, len(rounds)))
     drawn = [statistic([rounds[place] for place in places]) for places in chosen]
@@ -91,7 +96,8 @@ class Bound:
             return "inconclusive"
         sign = 1.0 if self.at_least else -1.0
         limit = self.target if self.limit is None else self.limit
-        worst, best = sorted((sign * estimate.low, sign * estimate.high))
+        ends = (estimate.value,) * 2 if math.isnan(estimate.low) else (estimate.low, estimate.high)
+        worst, best = sorted(sign * end for end in ends)
         if worst >= sign * self.target:
             return "pass"
         if best < sign * limit:

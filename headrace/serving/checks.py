@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from headrace import paths
+from headrace import cgroups, paths
 from headrace.build import manifest, model
 from headrace.build.triton import TritonDistribution
 from headrace.config import PORT_ENVS, Config
@@ -20,7 +20,11 @@ _MIB = 1024 * 1024
 # A stub with numpy and this package, and the server itself with its caches.
 _STUB_BYTES = 60 * _MIB
 _SERVER_BYTES = 300 * _MIB
-CGROUP = Path("/sys/fs/cgroup")
+# A control group's limit, what it uses, and what can be taken back of that: in version 2, in version 1.
+_MEMORY_FILES = (
+    ("memory.max", "memory.current", "inactive_file"),
+    ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
 
 
 def check_ports(config: Config) -> None:
@@ -78,16 +82,28 @@ def check_memory(config: Config, stubs: int, available: Callable[[], int] | None
         )
 
 
-def available_memory(cgroup: Path = CGROUP) -> int:
-    """Bytes that this process may still take: the machine's, or its control group's where that is less."""
+def available_memory(membership: Path = cgroups.MEMBERSHIP, mount: Path = cgroups.MOUNT) -> int:
+    """Bytes that this process may still take: the machine's, or a control group's where that is less."""
     free: int = psutil.virtual_memory().available
-    with suppress(OSError, ValueError):
-        limit = int((cgroup / "memory.max").read_text(encoding="ascii"))
-        used = int((cgroup / "memory.current").read_text(encoding="ascii"))
-        stat = dict(line.split() for line in (cgroup / "memory.stat").read_text(encoding="ascii").splitlines())
-        # Pages of files can be taken back.
-        free = min(free, limit - used + int(stat.get("inactive_file", 0)))
-    return free
+    for group in cgroups.groups("memory", membership, mount):
+        left = _left(group)
+        if left is not None:
+            free = min(free, left)
+    return max(0, free)
+
+
+def _left(group: Path) -> int | None:
+    """Bytes that a control group leaves, None where it has no limit."""
+    for limit, used, reclaimable in _MEMORY_FILES:
+        # `max`, which means no limit, is no number.
+        with suppress(OSError, ValueError):
+            stat = dict(line.split() for line in _text(group / "memory.stat").splitlines())
+            return int(_text(group / limit)) - int(_text(group / used)) + int(stat.get(reclaimable, 0))
+    return None
+
+
+def _text(file: Path) -> str:
+    return file.read_text(encoding="ascii")
 
 
 def check_model(config: Config) -> None:

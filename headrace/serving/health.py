@@ -74,8 +74,9 @@ def _worker(folder: RunFolder) -> dict[str, object] | None:
         stats: WorkerStats = control.stats(folder.socket, _WORKER_SECONDS)
     except EngineUnavailable:
         return None
-    # The protocol's structs travel as arrays; people want names.
-    counters = {name: getattr(stats, name) for name in stats.__struct_fields__ if name != "engine"}
+    # The protocol's structs travel as arrays; people want names. Moments on the machine's clock tell them nothing.
+    names = [name for name in stats.__struct_fields__ if name != "engine" and not name.endswith("_at")]
+    counters = {name: getattr(stats, name) for name in names}
     return counters | msgspec.structs.asdict(stats.engine)
 
 

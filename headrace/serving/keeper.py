@@ -64,13 +64,13 @@ class Keeper:
         self._start_seconds = start_seconds
         self._on_change = on_change
         self._was_ready = False
-        self._ready_at: float | None = None
+        self._ready_since: float | None = None
         self._wish: asyncio.Future[str] | None = None
 
     async def run(self) -> None:
         """Never returns. Raises `StartupError` if the first start fails, `GaveUpError` after many deaths."""
         while True:
-            self._ready_at = None
+            self._ready_since = None
             self.process = await self.part.start()
             self._enter("starting")
             self._wish = asyncio.get_running_loop().create_future()
@@ -78,8 +78,7 @@ class Keeper:
             self._enter("waiting")
             await self._bury(self.process, reason)
             # Loading is no life: a part that dies at the end of every long load must not count as settled.
-            served = 0.0 if self._ready_at is None else time.monotonic() - self._ready_at
-            delay = self._backoff.after_death(served)
+            delay = self._backoff.after_death(self._served_seconds())
             if delay is None:
                 raise GaveUpError(
                     f"the {self.part.name} died {self._backoff.quick_deaths} times in a row, "
@@ -124,7 +123,7 @@ class Keeper:
         except TimeoutError:
             return f"it was not ready within {self._start_seconds:g} s"
         self._was_ready = True
-        self._ready_at = time.monotonic()
+        self._ready_since = time.monotonic()
         self._enter("ready")
         return await self.part.until_unfit(process)
 
@@ -138,6 +137,9 @@ class Keeper:
         self.last_end = reason if explanation is None else f"{reason} ({explanation})"
         if not self._was_ready:
             raise StartupError(explanation or f"the {self.part.name} ended at start ({reason}); see the log")
+
+    def _served_seconds(self) -> float:
+        return 0.0 if self._ready_since is None else time.monotonic() - self._ready_since
 
     def _enter(self, state: State) -> None:
         if state != self.state:

@@ -19,7 +19,7 @@ from headrace import logs
 from headrace.client import Chunk
 from headrace.config import Config
 from headrace.errors import EngineFailed, HeadraceError, StartupError
-from headrace.serving import checks, leftovers, shared_memory
+from headrace.serving import checks, leftovers, listen, shared_memory
 from headrace.serving.log_file import LogFile
 from headrace.serving.run_folder import RunFolder
 from headrace.serving.status import Status
@@ -46,6 +46,12 @@ def serve(config: Config, on_ready: Callable[[Chunk, float], None], on_stop: Cal
         if removed != leftovers.Removed(0, 0):
             log.warning("removed what a killed stack left", **asdict(removed))
         distribution = checks.check_all(config)
+        if not listen.resolve(config.server.host).is_loopback:
+            log.warning(
+                "Triton 2.51 must not be reached from a network: set server.host to 127.0.0.1 and put a gateway "
+                "in front of it",
+                host=config.server.host,
+            )
 
         async def run() -> None:
             supervisor = Supervisor(config, folder, distribution, log_file, on_ready)

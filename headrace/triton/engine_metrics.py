@@ -41,18 +41,21 @@ class EngineMetrics:
         self._refused = metric(counter, "refused_requests_total", "Requests not taken: full, invalid or draining")
         self._cancelled = metric(counter, "cancelled_requests_total", "Requests stopped before their end")
         self._seen: dict[Any, int] = {}
+        self._worker_started_at = 0.0
         self._heard_at = time.monotonic()
         self._closed = threading.Event()
         client.on_stats = self._show
         threading.Thread(target=self._run, name="engine-metrics", daemon=True).start()
 
     def _run(self) -> None:
-        while not self._closed.wait(INTERVAL_SECONDS):
-            with contextlib.suppress(HeadraceError):
-                self._client.ask_stats()
+        while not self._closed.is_set():
+            # Before it is asked: the answer to this question must have the last word.
             if time.monotonic() - self._heard_at > SILENT_SECONDS or not self._client.connected:
                 for gauge in (self._up, self._running, self._waiting, self._kv_cache):
                     gauge.set(0)
+            with contextlib.suppress(HeadraceError):
+                self._client.ask_stats()
+            self._closed.wait(INTERVAL_SECONDS)
 
     def _show(self, stats: WorkerStats) -> None:
         self._heard_at = time.monotonic()
@@ -60,14 +63,15 @@ class EngineMetrics:
         self._running.set(stats.engine.running)
         self._waiting.set(stats.engine.waiting)
         self._kv_cache.set(stats.engine.kv_cache_usage)
+        if stats.started_at != self._worker_started_at:
+            self._worker_started_at = stats.started_at
+            self._seen.clear()
         for counter, total in (
             (self._tokens, stats.engine.generated_tokens),
             (self._refused, stats.refused),
             (self._cancelled, stats.cancelled),
         ):
-            seen = self._seen.get(counter, 0)
-            # A restarted worker counts from 0 again.
-            counter.increment(total - seen if total >= seen else total)
+            counter.increment(total - self._seen.get(counter, 0))
             self._seen[counter] = total
 
     def close(self) -> None:

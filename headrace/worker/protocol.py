@@ -76,6 +76,8 @@ class WorkerStats(Message, frozen=True):
     refused: int
     cancelled: int
     """Since start."""
+    started_at: float = 0.0
+    """On `time.monotonic`: a new worker counts from 0 again."""
     cancelled_at: float = 0.0
     """When the last of them was let go, by `time.monotonic`, which all processes of a machine share."""
 

@@ -58,6 +58,7 @@ class Worker:
         self._refused = 0
         self._cancelled = 0
         self._cancelled_at = 0.0
+        self._started_at = time.monotonic()
         self.broken = asyncio.Event()
         """Set when the engine broke: the process should end, so that a new one starts."""
 
@@ -72,6 +73,7 @@ class Worker:
             draining=self._draining,
             refused=self._refused,
             cancelled=self._cancelled,
+            started_at=self._started_at,
             cancelled_at=self._cancelled_at,
         )
 

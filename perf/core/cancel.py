@@ -24,7 +24,6 @@ from perf.load import (
     LoadClient,
     LoadFailed,
     Message,
-    closed_loop,
     engine_question,
     question,
     stop,
@@ -42,6 +41,8 @@ _LIMIT_SECONDS = 10.0
 _POLL_SECONDS = 0.001
 # Longer than a step of a full batch, so that the stop falls at any moment of one.
 _SPREAD_SECONDS = 0.1
+# About an answer's time beside seven others.
+_APART_SECONDS = 3.0
 
 
 class _WorkerWatch:
@@ -139,15 +140,18 @@ async def _background(client: LoadClient, prompts: PromptMaker, streams: int) ->
     """Keep that many answers running; at the end wait for the last ones, so that the engine is free again."""
     enough = asyncio.Event()
 
-    async def keep_busy() -> None:
+    async def one_after_another() -> None:
+        # The first ones begin apart, so that the streams are in all stages of an answer at any time.
+        await asyncio.sleep(random.uniform(0, _APART_SECONDS))
         while not enough.is_set():
-            messages = [question(STREAM_MODEL, p, NEW_TOKENS) for p in prompts.make(streams, PROMPT_TOKENS)]
-            await closed_loop(client, messages, streams, limit_seconds(streams, NEW_TOKENS))
+            (prompt,) = prompts.make(1, PROMPT_TOKENS)
+            async with asyncio.timeout(limit_seconds(streams, NEW_TOKENS)):
+                await client.stream(question(STREAM_MODEL, prompt, NEW_TOKENS))
 
-    busy = asyncio.create_task(keep_busy()) if streams else None
+    busy = [asyncio.create_task(one_after_another()) for _ in range(streams)]
     try:
+        await asyncio.sleep(_APART_SECONDS if busy else 0)
         yield
     finally:
         enough.set()
-        if busy is not None:
-            await busy
+        await asyncio.gather(*busy)

@@ -9,6 +9,8 @@ NEW_TOKENS = 64
 CONCURRENCIES = (1, 8, 16)
 POLICIES = (1, 2, 4, 8, 16)
 """Tokens in one response, at most."""
+STEP_SIZES = (64, 128, 256, 512)
+"""Tokens that a step of the engine may compute."""
 
 
 @dataclass(frozen=True)
@@ -16,9 +18,11 @@ class Plan:
     """Counts of one round."""
 
     rounds: int = 7
+    throughput_rounds: int = 20
+    """Two rates of one round differ by some 10 %: for a ratio to 2 % it takes many."""
     batches: int = 2
     """Requests for each place of a closed loop."""
-    single_requests: int = 6
+    single_requests: int = 4
     """At concurrency 1."""
     first_tokens: int = 40
     cache_hits: int = 1000
@@ -31,6 +35,7 @@ class Plan:
 
 QUICK = Plan(
     rounds=2,
+    throughput_rounds=2,
     batches=1,
     single_requests=2,
     first_tokens=5,

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
 
+from headrace import config, paths
 from headrace.errors import StartupError
-from perf import findings, report
+from perf import findings, machine, report
 from perf.records import RESULTS, Machine, Recorder, Run, read_last_run
 from perf.statistics import FEWEST_ROUNDS, Bound, Estimate
 
@@ -102,6 +104,40 @@ def test_the_readme_shows_every_required_number(run: Run) -> None:
         assert f"| {finding.title} | " in filled
     assert " | fail |" in filled
     assert report.readme(run, filled) == filled
+
+
+def test_a_worst_value_is_judged_as_it_is(results: Path) -> None:
+    record = Recorder(results, _machine("worst"))
+    for number in range(FEWEST_ROUNDS):
+        record.start_round(number)
+        record.add("cancel", "stop request", "s", [0.01, 0.149 if number else 0.151], background=0)
+    found = {finding.title: finding for finding in findings.required(read_last_run(results))}
+    worst = found[f"cancel by stop request, alone, worst of {2 * FEWEST_ROUNDS}"]
+    assert (worst.estimate.value, worst.verdict) == (0.151, "fail")
+    assert "| 151 ms | - | fail |" in report.page(read_last_run(results), [])
+
+
+def test_the_wait_for_a_step_by_hand(results: Path) -> None:
+    """Steps of 10, 10 and 80 ms: 5 of their 100 ms are the moments that wait for more than 75 ms."""
+    record = Recorder(results, _machine("steps"))
+    for size, longest in ((128, 0.08), (256, 0.16)):
+        record.add("step_size_rate", "bare", "tokens/s", [100.0], size=size)
+        record.add("step_size_step", "bare", "s", [longest / 8, longest / 8, longest], size=size)
+    small, large = findings.steps(read_last_run(results))
+    assert (small.size, small.longest, large.size) == (128, 0.08, 256)
+    assert small.wait.value == pytest.approx(0.075)
+    assert large.wait.value == pytest.approx(0.150)
+    assert "| 256 | 100 | - | 150 ms | 160 ms |" in report.page(read_last_run(results), [])
+
+
+def test_the_committed_run_was_made_with_the_settings_of_today() -> None:
+    """Who changes one of them measures anew."""
+    measured: Any = read_last_run(RESULTS).machine.settings
+    today: Any = machine.facts(config.load(paths.PROJECT / "headrace.yaml")).settings
+    for settings in (measured, today):
+        settings["engine"]["openvino"].pop("threads")  # the machine's
+    assert measured["engine"] == today["engine"]
+    assert measured["coalescing"] == today["coalescing"]
 
 
 def test_the_committed_pages_are_what_the_report_writes() -> None:

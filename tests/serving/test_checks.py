@@ -3,7 +3,9 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from headrace.build.manifest import Incomplete
@@ -72,15 +74,75 @@ def test_memory_counts_the_weights_and_the_cache(tmp_path: Path) -> None:
     checks.check_memory(config_with(60000), 7, lambda: 2 * 2**30)
 
 
-def test_a_control_groups_limit_counts(tmp_path: Path) -> None:
-    unlimited = checks.available_memory(tmp_path)
-    (tmp_path / "memory.max").write_text("1000000", "ascii")
-    (tmp_path / "memory.current").write_text("600000", "ascii")
-    (tmp_path / "memory.stat").write_text("anon 1\ninactive_file 100000\n", "ascii")
-    assert checks.available_memory(tmp_path) == 500_000
-    (tmp_path / "memory.max").write_text("max", "ascii")
-    assert checks.available_memory(tmp_path) > 10 * 500_000
-    assert unlimited > 10 * 500_000
+V2_STAT = "anon 1\ninactive_file 100000\n"
+V1_STAT = "inactive_file 1\ntotal_inactive_file 100000\n"
+V1_NO_LIMIT = "9223372036854771712\n"
+
+
+def version_2(group: str, limit: str, used: str) -> dict[str, str]:
+    return {f"{group}memory.max": limit, f"{group}memory.current": used, f"{group}memory.stat": V2_STAT}
+
+
+def version_1(group: str, limit: str, used: str) -> dict[str, str]:
+    names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "memory.stat")
+    return {f"memory/{group}{name}": text for name, text in zip(names, (limit, used, V1_STAT), strict=True)}
+
+
+@pytest.mark.parametrize(
+    ("membership", "files", "expected"),
+    [
+        pytest.param("0::/\n", version_2("", "1000000\n", "600000\n"), 500_000, id="container"),
+        pytest.param("0::/\n", version_2("", "max\n", "600000\n"), None, id="no limit"),
+        pytest.param("0::/\n", {}, None, id="root group"),
+        pytest.param("0::/\n", version_2("", "1000000\n", "1200000\n"), 0, id="over the limit"),
+        pytest.param(
+            "0::/a/b\n",
+            version_2("a/b/", "max\n", "1\n") | version_2("a/", "800000\n", "500000\n"),
+            400_000,
+            id="limit in the parent",
+        ),
+        pytest.param(
+            "0::/a/b\n",
+            version_2("a/b/", "900000\n", "100000\n") | version_2("a/", "1000000\n", "950000\n"),
+            150_000,
+            id="a full parent",
+        ),
+        pytest.param(
+            "4:memory:/docker/1\n1:name=systemd:/x\n0::/\n",
+            version_1("", "1000000\n", "600000\n"),
+            500_000,
+            id="version 1",
+        ),
+        pytest.param(
+            "4:memory:/a/b\n",
+            version_1("a/b/", V1_NO_LIMIT, "1\n") | version_1("a/", "800000\n", "500000\n"),
+            400_000,
+            id="v1 parent",
+        ),
+        pytest.param("4:memory:/\n", version_1("", V1_NO_LIMIT, "600000\n"), None, id="v1 no limit"),
+        pytest.param("4:cpu:/\n", version_1("", "1000000\n", "600000\n"), None, id="another controller"),
+    ],
+)
+def test_the_tightest_control_group_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, membership: str, files: dict[str, str], expected: int | None
+) -> None:
+    machine = SimpleNamespace(available=2**30)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: machine)
+    (tmp_path / "cgroup").write_text(membership)
+    mount = tmp_path / "mount"
+    for name, text in files.items():
+        (mount / name).parent.mkdir(parents=True, exist_ok=True)
+        (mount / name).write_text(text)
+    found = checks.available_memory(tmp_path / "cgroup", mount)
+    assert found == (machine.available if expected is None else expected)
+
+
+def test_a_full_machine_counts_in_a_large_control_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=1000))
+    (tmp_path / "cgroup").write_text("0::/\n")
+    for name, text in version_2("", "1000000\n", "600000\n").items():
+        (tmp_path / name).write_text(text)
+    assert checks.available_memory(tmp_path / "cgroup", tmp_path) == 1000
 
 
 def test_a_model_folder_must_hold_a_model(tmp_path: Path) -> None:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -15,6 +19,9 @@ from headrace.client import Client, Question
 from headrace.errors import EngineFailed, Unavailable
 from tests.serving.conftest import MakeStack
 from tests.serving.drill_stack import DrillStack, long_question
+from tests.triton.answers import Refused
+from tests.triton.doors import stop, stream, unary
+from tests.triton.http_port import metrics
 
 STEPS = sorted(folder.name for folder in (paths.PROJECT / "model_repository").iterdir() if folder.is_dir())
 STREAMS, CALLS = 4, 4
@@ -116,6 +123,64 @@ async def test_a_killed_worker(stack: DrillStack) -> None:
     assert after["engine_worker"].restarts == before["engine_worker"].restarts + 1
     assert after["engine_worker"].last_end == "SIGKILL"
     assert after["tritonserver"].pid == before["tritonserver"].pid
+
+
+COUNTERS = ("generated_tokens_total", "refused_requests_total", "cancelled_requests_total")
+
+
+def metric(stack: DrillStack, name: str) -> float:
+    return metrics(stack, f'headrace_engine_{name}{{engine="mock"}}')
+
+
+def raise_the_counters(stack: DrillStack) -> None:
+    """Each of them; returns when the metrics say so."""
+    before = {name: metric(stack, name) for name in COUNTERS}
+    with pytest.raises(Refused, match="input_ids"):
+        unary(stack, "tensorrt_llm", {"input_ids": [10**6], "max_tokens": 1})
+    long = {"text_input": "Count to a thousand.", "max_tokens": 2000, "min_tokens": 2000}
+    with closing(stream(stack, "assistant_stream", long, "counted")) as pieces:
+        next(pieces)
+        stop(stack, "counted")
+        *_, last = pieces
+    assert last.finish_reason == "cancelled"
+    until_metrics(stack, lambda: all(metric(stack, name) > before[name] for name in COUNTERS))
+
+
+def until_metrics(stack: DrillStack, true: Callable[[], bool]) -> None:
+    began = time.monotonic()
+    while not true():
+        if time.monotonic() - began > RECOVERY_SECONDS:
+            pytest.fail(f"the metrics stay {[metric(stack, name) for name in ('up', *COUNTERS)]}")
+        time.sleep(0.02)
+
+
+async def test_the_metrics_of_a_killed_worker(stack: DrillStack) -> None:
+    """It is seen to be away, and the counters go on from where they were."""
+    raise_the_counters(stack)
+    seen: list[dict[str, float]] = []
+    ended = threading.Event()
+
+    def watch() -> None:
+        last = False
+        while not last:
+            last = ended.wait(0.02)
+            seen.append({name: metric(stack, name) for name in COUNTERS})
+
+    with ThreadPoolExecutor(1) as pool:
+        watching = pool.submit(watch)
+        try:
+            os.kill(stack.pid("engine_worker"), signal.SIGKILL)
+            until_metrics(stack, lambda: metric(stack, "up") == 0)
+            until_metrics(stack, lambda: metric(stack, "up") == 1)
+            raise_the_counters(stack)
+        finally:
+            ended.set()
+        watching.result()
+    for name in COUNTERS:
+        values = [sample[name] for sample in seen]
+        assert values == sorted(values), name
+        assert 0 < values[0] < values[-1], name
+    await stack.until_state("ready")
 
 
 async def kill_and_recover(stack: DrillStack, pid: int) -> None:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -25,6 +26,11 @@ from tests.serving.drill_stack import DrillStack
 def stack(make_stack: MakeStack) -> DrillStack:
     # No probe of the supervisor's own: tests count tokens and requests.
     return make_stack(HEADRACE_ENGINE__MOCK__STEP_MS="5", HEADRACE_SERVER__PROBE_SECONDS="3600")
+
+
+def network_warnings(stack: DrillStack) -> list[dict[str, Any]]:
+    events = [json.loads(line) for line in stack.folder.log_file.read_text("utf-8").splitlines()]
+    return [event for event in events if "must not be reached from a network" in event["message"]]
 
 
 def test_up_finds_the_running_stack(stack: DrillStack) -> None:
@@ -137,6 +143,10 @@ def test_the_run_folder_is_private_and_the_log_is_json(stack: DrillStack) -> Non
     assert {event["part"] for event in events} >= {"supervisor", "tritonserver", "worker"}
 
 
+def test_a_stack_on_loopback_has_nothing_to_warn_of(stack: DrillStack) -> None:
+    assert network_warnings(stack) == []
+
+
 def test_two_starts_at_once_beside_another_stack(stack: DrillStack, new_stack: MakeStack) -> None:
     other = new_stack()
     starts = [
@@ -180,6 +190,9 @@ def test_a_worker_that_cannot_start_is_one_line(command: str, new_stack: MakeSta
 
 def test_a_stack_on_ipv6(make_stack: MakeStack) -> None:
     stack = make_stack(HEADRACE_SERVER__HOST="::")
+    (warning,) = network_warnings(stack)
+    assert (warning["level"], warning["part"], warning["host"]) == ("warning", "supervisor", "::")
+    assert "set server.host to 127.0.0.1 and put a gateway in front" in warning["message"]
     listening = psutil.Process(stack.pid("tritonserver")).net_connections("tcp")
     ports = {connection.laddr.port for connection in listening if connection.laddr.ip == "::"}
     assert ports == {stack.http_port, stack.grpc_port, stack.metrics_port}

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from tests.stack import Stack
-from tests.triton.answers import infer_text
-from tests.triton.doors import UNARY
+from tests.triton.answers import Refused, infer_text
+from tests.triton.doors import DOORS, UNARY, Door
 from tests.triton.http_port import RawPost, http_get, http_post
 from tests.triton.mock_answer import mock_answer
 from tests.triton.tensors import infer_body
@@ -25,12 +25,17 @@ GOOD_BODY = infer_body(GOOD)
 INFER = "/v2/models/assistant/infer"
 GENERATE = "/v2/models/assistant/generate"
 GENERATE_STREAM = "/v2/models/assistant_stream/generate_stream"
+JSON_DOORS = [door for door in DOORS if door.protocol != "grpc"]
 
 
 @pytest.fixture(autouse=True)
 def goes_on(mock_stack: Stack) -> Iterator[None]:
     yield
     assert UNARY.infer(mock_stack, GOOD).text == mock_answer("Good morning", 12)
+
+
+def body_for(path: str, inputs: dict[str, Any]) -> bytes:
+    return infer_body(inputs) if path == INFER else json.dumps(inputs).encode()
 
 
 # The rest of an /infer body, after a good text_input.
@@ -74,17 +79,59 @@ def test_an_input_that_triton_cannot_read(mock_stack: Stack, tail: bytes, status
         ('"5"', "non-signed-integer"),
         ("true", "non-signed-integer"),
         ("5.5", "non-signed-integer"),
+        ("5.0", "non-signed-integer"),
         ("null", "non-signed-integer"),
+        ("{}", "non-signed-integer"),
     ],
 )
 def test_max_tokens_that_is_no_whole_number(mock_stack: Stack, path: str, number: str, says: str) -> None:
     if path == INFER:
-        body = infer_body(GOOD).replace(b'"data": [12]', b'"data": [%s]' % number.encode())
+        body = GOOD_BODY.replace(b'"data": [12]', b'"data": [%s]' % number.encode())
     else:
         body = b'{"text_input": "Hi", "max_tokens": %s}' % number.encode()
     assert number.encode() in body
     status, answer = http_post(mock_stack, path, body)
     assert (status, says in json.loads(answer)["error"]) == (500, True), answer
+
+
+@pytest.mark.parametrize("path", [INFER, GENERATE, GENERATE_STREAM], ids=["infer", "generate", "stream"])
+@pytest.mark.parametrize(
+    ("name", "values", "says"),
+    [
+        ("random_seed", [-1, 2**64, 1.5, "5", True, None, {}], "non-unsigned-integer"),
+        ("temperature", ["5", True, None], "non-number"),
+        ("return_log_probs", [0, 1, "true", None], "non-boolean"),
+        ("cache_scope", [5, True, None, {}], "non-string"),
+    ],
+)
+def test_a_value_of_the_wrong_type(mock_stack: Stack, path: str, name: str, values: list[Any], says: str) -> None:
+    for value in values:
+        inputs = {**GOOD, name: value}
+        status, answer = http_post(mock_stack, path, body_for(path, inputs))
+        error = json.loads(answer)["error"]
+        assert (status, says in error, name in error) == (500, True, False), (value, answer)
+
+
+@pytest.mark.parametrize("door", JSON_DOORS, ids=str)
+class TestAWholeNumberBeyond32Bits:
+    """Triton 2.51 keeps its low 32 bits and says nothing: no step can see what the client wrote."""
+
+    def test_is_refused_when_they_are_out_of_range(self, mock_stack: Stack, door: Door) -> None:
+        with pytest.raises(Refused, match="max_tokens: got -2147483648, expected 1 or more") as caught:
+            door.infer(mock_stack, {**GOOD, "max_tokens": 2**31})
+        assert caught.value.status == "400"
+
+    @pytest.mark.parametrize("number", [2**32 + 12, -(2**32) + 12])
+    def test_is_taken_for_another_when_they_are_not(self, mock_stack: Stack, door: Door, number: int) -> None:
+        answer = door.infer(mock_stack, {**GOOD, "max_tokens": number})
+        assert (answer.text, answer.last.completion_tokens) == (mock_answer("Good morning", 12), 12)
+
+    def test_is_the_highest_when_it_is_just_too_low(self, mock_stack: Stack, door: Door) -> None:
+        """With a stop string, since that many tokens take a while."""
+        whole = mock_answer("Good morning", 40)
+        word = whole.split()[-1]
+        answer = door.infer(mock_stack, {**GOOD, "max_tokens": -(2**31) - 1, "stop_words": [word]})
+        assert (answer.text, answer.last.finish_reason) == (whole[: whole.index(word)], "stop")
 
 
 @pytest.mark.parametrize("path", [GENERATE, GENERATE_STREAM], ids=["generate", "stream"])

@@ -105,7 +105,7 @@ class TestStop:
         assert ends[2].completion_tokens == 2000
 
     def test_keeps_one_log_prob_a_token(self, any_stack: Stack, request_id: str) -> None:
-        inputs = LONG | {"return_log_probs": True}
+        inputs = {**LONG, "return_log_probs": True}
         with closing(stream(any_stack, "assistant_stream", inputs, request_id)) as pieces:
             answer = [next(pieces)]
             stop(any_stack, request_id)

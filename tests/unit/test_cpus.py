@@ -46,6 +46,18 @@ def _quota(tmp_path: Path, membership: str, files: dict[str, str]) -> float | No
         pytest.param(
             "4:cpu:/\n", {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None, id="v1 no limit"
         ),
+        pytest.param(
+            "4:cpu:/a/b\n",
+            {
+                "cpu/a/b/cpu.cfs_quota_us": "-1",
+                "cpu/a/b/cpu.cfs_period_us": "100000",
+                "cpu/a/cpu.cfs_quota_us": "50000",
+                "cpu/a/cpu.cfs_period_us": "100000",
+            },
+            0.5,
+            id="v1 parent",
+        ),
+        pytest.param("0::/a/b\n", {"a/cpu.max": "200000 100000"}, 2.0, id="only the parent has the controller"),
         pytest.param("5:cpuset:/\n", {"cpu.max": "100000 100000"}, None, id="another controller"),
     ],
 )
