@@ -108,7 +108,8 @@ class CoalescingConfig(Section):
     """How many tokens travel in one response. The first token always goes at once."""
 
     max_tokens: int = Field(8, ge=1)
-    max_delay_ms: float = Field(200.0, ge=0)
+    max_delay_ms: float = Field(250.0, ge=0)
+    """Between two departures of what has gathered, of all streams together."""
 
 
 class LimitsConfig(Section):

@@ -1,8 +1,8 @@
 """Tokens of one stream, gathered into fewer responses.
 
 Each response costs every step of the ensemble about the same, whatever it holds. So the first token goes at
-once, and later ones travel together: up to `max_tokens`, or as many as arrived when the oldest has waited
-`max_delay_ms`.
+once, and later ones travel together: up to `max_tokens`, or as many as are there at the next departure. Departures
+are `max_delay_ms` apart and the same for all streams: what leaves together wakes the steps once.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ class Coalescer:
         self._token_ids: list[int] = []
         self._log_probs: list[float] = []
         self._finish_reason: FinishReason | None = None
-        self._oldest = 0.0
+        self._departure = 0.0
 
     def add(self, delta: TokenDelta, now: float) -> None:
         if not self._token_ids:
-            self._oldest = now
+            self._departure = _next_departure(now, self._max_delay)
         self._token_ids += delta.token_ids
         self._log_probs += delta.log_probs
         self._finish_reason = delta.finish_reason
@@ -39,13 +39,13 @@ class Coalescer:
             return False
         if not self._first_sent or len(self._token_ids) >= self._max_tokens:
             return True
-        return now - self._oldest >= self._max_delay
+        return now >= self._departure
 
     def due_at(self) -> float | None:
         """When the gathered tokens become due by time alone; None when nothing waits."""
         if not self._stream or not self._token_ids:
             return None
-        return self._oldest + self._max_delay
+        return self._departure
 
     def take(self) -> TokenDelta:
         """Everything gathered; starts anew."""
@@ -53,3 +53,7 @@ class Coalescer:
         self._first_sent = self._first_sent or bool(self._token_ids)
         self._token_ids, self._log_probs = [], []
         return delta
+
+
+def _next_departure(now: float, interval: float) -> float:
+    return min(now + interval, (now // interval + 1) * interval) if interval else now

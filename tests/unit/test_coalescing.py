@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,16 +30,33 @@ def test_the_first_token_goes_at_once_and_later_ones_wait_for_company() -> None:
     assert coalescer.take() == delta(2, 3, 4, 5)
 
 
-def test_tokens_wait_no_longer_than_the_delay() -> None:
-    coalescer = Coalescer(POLICY, stream=True)
-    coalescer.add(delta(1), now=0.0)
+def waiting(policy: CoalescingConfig, now: float) -> Coalescer:
+    """With a token that is not the first and came at `now`."""
+    coalescer = Coalescer(policy, stream=True)
+    coalescer.add(delta(1), now)
     coalescer.take()
     assert coalescer.due_at() is None
-    coalescer.add(delta(2), now=1.0)
+    coalescer.add(delta(2), now)
+    return coalescer
+
+
+def test_tokens_leave_with_the_next_departure() -> None:
+    coalescer = waiting(POLICY, now=1.01)
     coalescer.add(delta(3), now=1.05)
-    assert coalescer.due_at() == 1.1
+    assert coalescer.due_at() == pytest.approx(1.1)
     assert not coalescer.due(1.09)
-    assert coalescer.due(1.1)
+    assert coalescer.due(1.1001)
+
+
+@given(st.floats(0, 1e6), st.floats(0, 1e4))
+def test_no_token_waits_longer_than_the_delay(now: float, delay_ms: float) -> None:
+    due_at = waiting(CoalescingConfig(max_tokens=4, max_delay_ms=delay_ms), now).due_at()
+    assert due_at is not None
+    assert now - 1e-6 <= due_at <= now + delay_ms / 1000 + 1e-6
+
+
+def test_all_streams_have_the_same_departures() -> None:
+    assert {waiting(POLICY, now).due_at() for now in (7.01, 7.03, 7.09)} == {waiting(POLICY, 7.05).due_at()}
 
 
 def test_the_end_is_due_even_without_tokens() -> None:
