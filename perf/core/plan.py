@@ -18,7 +18,7 @@ class Plan:
     """Counts of one round."""
 
     rounds: int = 7
-    throughput_rounds: int = 20
+    throughput_rounds: int = 16
     """Two rates of one round differ by some 10 %: for a ratio to 2 % it takes many."""
     batches: int = 2
     """Requests for each place of a closed loop."""
