@@ -41,7 +41,7 @@ ask: ## Ask one question of the running stack: make ask Q="What is the capital o
 
 ##@ Develop
 .PHONY: test lint format types check lock hooks
-test: setup ## Run the tests, on the real Triton (ARGS="-k name"; WORKERS=1: slower, half the memory)
+test: setup ## Run the tests, on the real Triton (ARGS="-k name"; WORKERS=1: slower, less memory)
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 lint: setup ## Check style and formatting

@@ -32,7 +32,8 @@ async def test_every_message_is_answered_once(mock_stack: Stack, prompts: Prompt
         load = await closed_loop(client, messages, concurrency=4, limit_seconds=30)
     assert [sample.tokens for sample in load.samples] == [20] * 12
     assert {sample.finish_reason for sample in load.samples} == {"length"}
-    assert mock_stack.stats().engine.generated_tokens - made_before == 240
+    # One message more would be 20 more; the supervisor's probes make one token each.
+    assert 240 <= mock_stack.stats().engine.generated_tokens - made_before < 260
     assert all(sample.sent < sample.first <= sample.ended for sample in load.samples)
     assert load.tokens_per_second == pytest.approx(240 / load.seconds)
 

@@ -22,18 +22,20 @@ from headrace.worker.server import Worker
 
 SECONDS = 10.0
 LONG = 100_000
+BY_COUNT = CoalescingConfig(max_tokens=4, max_delay_ms=86_400_000)
+"""What is due by time leaves once a day: so how many tokens come together is known."""
 TOKENIZER = Tokenizer(paths.default_model())
 
 
 class RunningWorker:
     """A worker in a thread of its own, listening on `path`."""
 
-    def __init__(self, path: Path, **engine: Any) -> None:
+    def __init__(self, path: Path, coalescing: CoalescingConfig = BY_COUNT, **engine: Any) -> None:
         self.path = path
         mock = MockConfig(step_ms=1, tokens_per_step=engine.pop("tokens_per_step", 1))
         self._config = Config(
             engine=EngineConfig(name="mock", mock=mock, **engine),
-            coalescing=CoalescingConfig(max_tokens=4, max_delay_ms=50),
+            coalescing=coalescing,
         )
         self._loop = asyncio.new_event_loop()
         self.worker: Worker

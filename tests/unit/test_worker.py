@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from headrace.config import CoalescingConfig
 from headrace.errors import EngineUnavailable, QueueFull, Unavailable
 from headrace.worker import control
 from headrace.worker.client import WorkerClient
@@ -18,6 +19,20 @@ def test_a_stream_brings_the_first_token_alone_and_the_rest_in_company(client: W
     assert inbox.token_ids == [6, 7, 5, 6, 7, 5, 6, 7, 5, 6]
     assert inbox.finish_reason == "length"
     assert [len(chunk.token_ids) for chunk in inbox.chunks] == [1, 4, 4, 1]
+
+
+def test_tokens_that_are_too_few_for_a_response_leave_by_time(tmp_path: Path) -> None:
+    running = RunningWorker(tmp_path / "engine.sock", CoalescingConfig(max_tokens=1000, max_delay_ms=20))
+    client = WorkerClient(running.path)
+    assert client.wait_until_connected(SECONDS)
+    _, inbox = submit(client, max_tokens=300)
+    inbox.wait()
+    sizes = [len(chunk.token_ids) for chunk in inbox.chunks]
+    client.close()
+    running.end()
+    assert (sizes[0], sum(sizes)) == (1, 300)
+    # 300 steps of 1 ms and more.
+    assert 5 <= len(sizes) <= 150
 
 
 def test_a_unary_request_brings_everything_at_once(client: WorkerClient) -> None:
