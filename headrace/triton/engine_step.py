@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from headrace.config import Config
 from headrace.engine.interface import FinishReason
-from headrace.errors import EngineUnavailable, HeadraceError, InvalidRequest, RequestCancelled
+from headrace.errors import EngineUnavailable, InvalidRequest, RequestCancelled
 from headrace.triton import tensors
 from headrace.triton.sampling import read_sampling
 from headrace.triton.tensors import GetTensor, string_tensor
@@ -75,10 +75,6 @@ class _Request:
         self._lock = threading.Lock()
         self._ended = False
 
-    def end(self) -> None:
-        with self._lock:
-            self._ended = True
-
     def cancelled(self) -> bool:
         with self._lock:
             return not self._ended and self._sender.cancelled()
@@ -104,11 +100,11 @@ class _Request:
             self._ended = final
             self._sender.send(reply, final)
 
-    def on_error(self, error: HeadraceError) -> None:
+    def on_error(self, error: Exception) -> None:
         self._step.forget(self._key)
         self._fail(error)
 
-    def _fail(self, error: HeadraceError) -> None:
+    def _fail(self, error: Exception) -> None:
         with self._lock:
             self._ended = True
             self._sender.fail(error)
@@ -163,11 +159,8 @@ class EngineStep:
                 self._any_watched.set()
         try:
             self._client.submit(submit, request)
-        except Exception:
-            # Its final response follows: from then on nobody may ask whether it was cancelled.
-            request.end()
-            self.forget(key)
-            raise
+        except Exception as error:  # noqa: BLE001 - it ends like every request that fails
+            request.on_error(error)
 
     def forget(self, key: int) -> None:
         """The request has ended."""
