@@ -23,6 +23,13 @@ class InvalidRequest(HeadraceError):
         self.field = field
 
 
+class IdTaken(InvalidRequest):
+    """A live request already has this id."""
+
+    def __init__(self, request_id: str) -> None:
+        super().__init__("id", f"a request {request_id!r} is already running; give each its own id")
+
+
 class Unavailable(HeadraceError):
     """The service cannot answer now; the same request may work later."""
 

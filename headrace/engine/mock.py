@@ -18,7 +18,7 @@ from headrace.config import EngineConfig, MockConfig
 from headrace.engine.interface import EngineRequest, EngineStats, FinishReason, SamplingParams, TokenDelta
 from headrace.engine.json_example import smallest
 from headrace.engine.token_stream import TokenStream
-from headrace.errors import EngineFailed, InvalidRequest, StartupError
+from headrace.errors import EngineFailed, IdTaken, InvalidRequest, StartupError
 from headrace.text.tokenizer import Tokenizer
 
 LOG_PROB = -0.5
@@ -63,7 +63,7 @@ class MockEngine:
         if not request.token_ids:
             raise InvalidRequest("input_ids", "there are no tokens to answer with; send at least one")
         if request.id in self._runs:
-            raise InvalidRequest("id", f"a request {request.id!r} is already running; give each its own id")
+            raise IdTaken(request.id)
         if self._failure:
             return TokenStream.failed(self._failure)
         run = self._run(request)

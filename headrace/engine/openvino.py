@@ -18,7 +18,7 @@ import numpy as np
 from headrace.config import EngineConfig, OpenVinoConfig
 from headrace.engine.interface import EngineRequest, EngineStats, FinishReason, SamplingParams, TokenDelta
 from headrace.engine.token_stream import TokenStream
-from headrace.errors import EngineFailed, EngineNotInstalled, InvalidRequest, StartupError
+from headrace.errors import EngineFailed, EngineNotInstalled, IdTaken, InvalidRequest, StartupError
 from headrace.text.model_folder import end_token_ids
 
 # Turns of the event loop between steps, an idle one costs some 10 us. The longest chain needs six of them: an
@@ -102,7 +102,7 @@ class OpenVinoEngine:
 
     def submit(self, request: EngineRequest) -> AsyncIterator[TokenDelta]:
         if request.id in self._waiting or request.id in self._running:
-            raise InvalidRequest("id", f"a request {request.id!r} is already running; give each its own id")
+            raise IdTaken(request.id)
         if self._failure:
             return TokenStream.failed(self._failure)
         if self._config.prompt_lookup_tokens and request.sampling.min_tokens:

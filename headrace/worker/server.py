@@ -26,6 +26,7 @@ from headrace.text.model_folder import context_length
 from headrace.text.tokenizer import Tokenizer
 from headrace.worker import protocol
 from headrace.worker.coalescing import Coalescer
+from headrace.worker.outbox import Outbox
 
 log = structlog.get_logger("worker")
 
@@ -93,10 +94,8 @@ class Worker:
                 cache_scope=submit.cache_scope,
             )
             deltas = self._engine.submit(request)
-        except Exception as error:
+        except Exception:
             self._refused += 1
-            if isinstance(error, EngineFailed):
-                self.broken.set()
             raise
         live = _Live(connection, submit, engine_id)
         self._live[engine_id] = live
@@ -150,22 +149,21 @@ class Worker:
 
     async def _carry(self, live: _Live, deltas: AsyncIterator[TokenDelta]) -> None:
         """From the engine's deltas to the connection's frames, until the request has ended."""
-        outbox = _Outbox(live, Coalescer(self._policy, live.submit.stream))
+        connection, key = live.connection, live.submit.key
+        outbox = Outbox(key, Coalescer(self._policy, live.submit.stream), connection.send)
         try:
             await self._forward(live, deltas, outbox)
         except Exception as error:  # noqa: BLE001 - the client must hear of every end
-            live.connection.send(_failure(live.submit.key, error))
-            if isinstance(error, EngineFailed):
-                self.broken.set()
+            connection.send(self.failure(key, error))
         finally:
             outbox.close()
-            live.connection.done(live.submit.key)
+            connection.done(key)
             if live.engine_id in self._live:
                 self._forget(live.engine_id)
                 # Harmless when the engine has ended it; needed when a stop string ended it here.
                 await self._engine.abort(live.engine_id)
 
-    async def _forward(self, live: _Live, deltas: AsyncIterator[TokenDelta], outbox: _Outbox) -> None:
+    async def _forward(self, live: _Live, deltas: AsyncIterator[TokenDelta], outbox: Outbox) -> None:
         clock = asyncio.get_running_loop().time
         answer = AnswerText(self._tokenizer, live.submit.sampling.stop) if live.submit.sampling.stop else None
         async for delta in deltas:
@@ -175,32 +173,11 @@ class Worker:
                 return
         raise EngineFailed("the engine ended the request without a finish reason")
 
-
-class _Outbox:
-    """Sends what the coalescer holds when it is due, by count or by time."""
-
-    def __init__(self, live: _Live, coalescer: Coalescer) -> None:
-        self._live = live
-        self._coalescer = coalescer
-        self._timer: asyncio.TimerHandle | None = None
-
-    def add(self, delta: TokenDelta, now: float) -> None:
-        self._coalescer.add(delta, now)
-        if self._coalescer.due(now):
-            self._flush()
-        elif self._timer is None and (due_at := self._coalescer.due_at()) is not None:
-            self._timer = asyncio.get_running_loop().call_at(due_at, self._flush)
-
-    def _flush(self) -> None:
-        self.close()
-        delta = self._coalescer.take()
-        key = self._live.submit.key
-        self._live.connection.send(protocol.Tokens(key, delta.token_ids, delta.log_probs, delta.finish_reason))
-
-    def close(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def failure(self, key: int, error: Exception) -> protocol.Failure:
+        """What the step hears of an error, wherever it came up; an engine that broke ends the worker."""
+        if isinstance(error, EngineFailed):
+            self.broken.set()
+        return _failure(key, error)
 
 
 def _cut_at_stop(answer: AnswerText, delta: TokenDelta) -> TokenDelta:
@@ -270,7 +247,7 @@ class Connection(asyncio.Protocol):
         try:
             self._engine_ids[submit.key] = self._worker.admit(self, submit)
         except Exception as error:  # noqa: BLE001 - one request's fault must not end the others' connection
-            self.send(_failure(submit.key, error))
+            self.send(self._worker.failure(submit.key, error))
 
     def send(self, message: protocol.FromWorker) -> None:
         """Queue a message; all of one turn of the loop leave in one frame."""

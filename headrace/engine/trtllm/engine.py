@@ -28,6 +28,7 @@ from headrace.errors import (
     EngineFailed,
     EngineNotInstalled,
     HeadraceError,
+    IdTaken,
     InvalidRequest,
     StartupError,
     Unavailable,
@@ -108,7 +109,7 @@ class TrtLlmEngine:
 
     def submit(self, request: EngineRequest) -> AsyncIterator[TokenDelta]:
         if request.id in self._runs:
-            raise InvalidRequest("id", f"a request {request.id!r} is already running; give each its own id")
+            raise IdTaken(request.id)
         self._check_length(request)
         arguments = sampling_arguments(
             request.sampling, self._end_ids, self._config.trtllm.sampler, self._guided_decoding_params
