@@ -8,9 +8,9 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import typer
@@ -67,15 +67,40 @@ def _signals_end_it() -> Iterator[None]:
     def end(number: int, _: object) -> None:
         sys.exit(128 + number)
 
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:  # as under nohup
-            signal.signal(number, end)
+    before = {number: signal.getsignal(number) for number in _ending_signals()}
+    for number in before:
+        signal.signal(number, end)
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _ending_signals() -> list[signal.Signals]:
+    """Without those that are ignored, as SIGHUP is under `nohup`."""
+    return [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is not signal.SIG_IGN]
+
+
+async def _cancelled_by_signals(work: Coroutine[Any, Any, None]) -> None:
+    """As asyncio does it for Ctrl-C. A handler that raises would end whichever task happens to run, and what
+    cleans up after it would find it ended."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None  # noqa: S101 - a coroutine that runs has a task
+    received: list[signal.Signals] = []
+
+    def end(number: signal.Signals) -> None:
+        received.append(number)
+        task.cancel()
+
+    for number in _ending_signals():
+        loop.add_signal_handler(number, end, number)
+    try:
+        await work
+    except asyncio.CancelledError:
+        if received:
+            sys.exit(128 + received[0])
+        raise
 
 
 @app.command()
@@ -179,7 +204,8 @@ def ask(
     """Ask one question and print the answer as it comes; Ctrl-C stops it in the engine too."""
     wish = Question(text_input=question, max_tokens=max_tokens, temperature=temperature, seed=seed)
     with _one_line_errors(), _signals_end_it():
-        asyncio.run(_ask(addresses(config.load(config_file))["grpc"], wish, seconds, as_json))
+        address = addresses(config.load(config_file))["grpc"]
+        asyncio.run(_cancelled_by_signals(_ask(address, wish, seconds, as_json)))
 
 
 @app.command()

@@ -90,11 +90,13 @@ def _tell(what: str) -> None:
 def main() -> int:
     end_on_sigterm()
     parser = argparse.ArgumentParser(prog="perf.bench_core", description=__doc__)
-    parser.add_argument("--rounds", type=int, help="interleaved rounds; intervals need at least 2")
+    parser.add_argument("--rounds", type=int, help="of every part; fewer than 6 give no verdict")
     parser.add_argument("--quick", action="store_true", help="a few minutes: to see that it works")
     parser.add_argument("--only", choices=_PARTS, action="append", help="one part; may be given again")
-    parser.add_argument("--results", type=Path, default=records.RESULTS, help="JSON lines, replaced")
+    parser.add_argument("--results", type=Path, help=f"JSON lines; a whole run goes to {records.RESULTS.name}")
     options = parser.parse_args()
+    whole = not (options.quick or options.only or options.rounds)
+    file = options.results or records.TRIAL
     plan = QUICK if options.quick else Plan()
     if options.rounds is not None:
         if options.rounds < 1:
@@ -106,8 +108,10 @@ def main() -> int:
             policy_rounds=min(plan.policy_rounds, options.rounds),
         )
     try:
-        asyncio.run(run(options.results, plan, tuple(options.only or _PARTS)))
-        finished = records.read_last_run(options.results)
+        asyncio.run(run(file, plan, tuple(options.only or _PARTS)))
+        finished = records.read_last_run(file)
+        if whole and options.results is None:
+            file.replace(records.RESULTS)
     except HeadraceError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -10,6 +10,9 @@ import msgspec
 from headrace.errors import StartupError
 
 RESULTS = Path(__file__).resolve().parent / "results" / "core.jsonl"
+"""What the documents report: one whole run."""
+TRIAL = RESULTS.with_name("core-trial.jsonl")
+"""A run that goes on, was interrupted, or is not whole."""
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True, tag="machine", tag_field="kind"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
@@ -64,11 +65,15 @@ class EngineWorker:
 
     async def stats(self, seconds: float = _ANSWER_SECONDS) -> WorkerStats | None:
         """What the worker says of itself; None when it does not answer."""
-        try:
-            return await asyncio.to_thread(control.stats, self._folder.socket, seconds)
-        except EngineUnavailable:
-            return None
+        return await _answered(control.stats, self._folder.socket, seconds)
 
-    async def drain(self) -> None:
-        """Have it refuse new requests. Raises `EngineUnavailable`."""
-        await asyncio.to_thread(control.drain, self._folder.socket, _ANSWER_SECONDS)
+    async def drain(self) -> WorkerStats | None:
+        """Have it refuse new requests, which may be said again; None when it does not answer."""
+        return await _answered(control.drain, self._folder.socket, _ANSWER_SECONDS)
+
+
+async def _answered(ask: Callable[[Path, float], WorkerStats], socket: Path, seconds: float) -> WorkerStats | None:
+    try:
+        return await asyncio.to_thread(ask, socket, seconds)
+    except EngineUnavailable:
+        return None

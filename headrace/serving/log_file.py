@@ -7,6 +7,7 @@ import json
 import logging
 import logging.handlers
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,28 @@ _NOISE = ("CudaDriverHelper", "CUDA driver version", "CUDA memory pool disabled"
 _LEVELS = {"I": "info", "W": "warning", "E": "error", "F": "critical"}
 
 
+class _RotatingFile(logging.handlers.RotatingFileHandler):
+    """Says once that it cannot write, when for example the disk is full, and again after it could."""
+
+    _failed = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._failing = False
+        super().emit(record)
+        self._failed = self._failing
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        self._failing = True
+        if not self._failed:
+            print(f"warning: the log is not written: {sys.exc_info()[1]}", file=sys.stderr)
+
+
 class LogFile:
     """Appends lines and starts a new file when this one is full. Private to this user."""
 
     def __init__(self, path: Path) -> None:
         path.touch(mode=0o600)
-        self._handler = logging.handlers.RotatingFileHandler(
+        self._handler = _RotatingFile(
             path, maxBytes=_ROTATE_BYTES, backupCount=_KEPT_FILES, encoding="utf-8", errors="replace"
         )
 

@@ -165,8 +165,9 @@ def down(config: Config, now: bool = False) -> bool:
     folder = RunFolder.of(config)
     if not folder.root.exists():
         return False
-    pid = folder.pid()
-    if not folder.locked() or pid is None:
+    while (pid := folder.pid()) is None and folder.locked():
+        time.sleep(_POLL_SECONDS)  # it has only just begun
+    if pid is None or not folder.locked():
         _sweep(folder)
         return False
     with contextlib.suppress(ProcessLookupError):

@@ -15,7 +15,7 @@ from headrace import paths
 from headrace.build.triton import TritonDistribution
 from headrace.client import Chunk, Client
 from headrace.config import Config
-from headrace.errors import EngineUnavailable, HeadraceError, StartupError
+from headrace.errors import HeadraceError, StartupError
 from headrace.serving import probe, repository
 from headrace.serving.backoff import Backoff
 from headrace.serving.engine_worker import EngineWorker
@@ -196,15 +196,17 @@ class Supervisor:
             self._gate.shut()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._now.wait(), self._config.server.unready_seconds)
-        with contextlib.suppress(EngineUnavailable, TimeoutError):
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._config.server.drain_seconds):
-                await self._worker.drain()
-                while not self._now.is_set():
-                    stats = await self._worker.stats()
-                    if stats is None or stats.live == 0:
-                        return True
+                # A worker that is away holds nothing. One that is silent may be in a long step of its engine, and
+                # a new one has to be told again.
+                while not self._now.is_set() and self._worker_keeper.state == "ready":
+                    stats = await self._worker.drain()
+                    if stats is not None and stats.live == 0:
+                        break
                     await asyncio.sleep(_POLL_SECONDS)
-        return self._now.is_set()
+                return True
+        return False
 
     async def _stop_parts(self) -> None:
         """Triton first: its steps still deliver what the worker has made."""

@@ -31,7 +31,7 @@ def _refuse(message: str) -> None:
 
 
 class ChatTemplate:
-    """Jinja template of `tokenizer_config.json` in a sandbox without loops over imports, files or attributes."""
+    """The Jinja template of `tokenizer_config.json`, in a sandbox that reaches no file, module or private name."""
 
     def __init__(self, model: Path, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer

@@ -67,6 +67,8 @@ class Tokenizer:
         """The bytes that this token adds to an answer; none for control tokens and unknown ids."""
         data = self._bytes.get(token_id)
         if data is None:
+            if not 0 <= token_id < self.vocabulary_size:
+                return b""  # not kept: there is no end of them
             data = self._bytes[token_id] = self._compute_bytes(token_id)
         return data
 

@@ -14,7 +14,7 @@ import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
 from headrace import logs
-from headrace.errors import HeadraceError
+from headrace.errors import HeadraceError, InvalidRequest
 from headrace.serving import stubs
 from headrace.triton.tensors import GetTensor
 
@@ -22,6 +22,8 @@ Outputs = dict[str, NDArray[Any]]
 
 FINAL = 1
 """TRITONSERVER_RESPONSE_COMPLETE_FINAL: the request gets nothing more."""
+
+MAX_ID_LENGTH = 1024
 
 logs.configure(stubs.own_name())
 log = structlog.get_logger()
@@ -41,6 +43,17 @@ def reader(request: Any) -> GetTensor:
         return array
 
     return get
+
+
+def request_id(request: Any) -> str:
+    """Raises `InvalidRequest` for one that is no text or too long."""
+    try:
+        name = str(request.request_id())
+    except UnicodeDecodeError:
+        raise InvalidRequest("id", "not valid UTF-8") from None
+    if len(name) > MAX_ID_LENGTH:
+        raise InvalidRequest("id", f"{len(name)} characters, at most {MAX_ID_LENGTH} are allowed")
+    return name
 
 
 def response(outputs: Outputs) -> Any:

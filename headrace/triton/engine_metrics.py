@@ -41,7 +41,7 @@ class EngineMetrics:
         self._refused = metric(counter, "refused_requests_total", "Requests not taken: full, invalid or draining")
         self._cancelled = metric(counter, "cancelled_requests_total", "Requests stopped before their end")
         self._seen: dict[Any, int] = {}
-        self._worker_started_at = 0.0
+        self._worker_started_at: float | None = None
         self._heard_at = time.monotonic()
         self._closed = threading.Event()
         client.on_stats = self._show
@@ -63,16 +63,20 @@ class EngineMetrics:
         self._running.set(stats.engine.running)
         self._waiting.set(stats.engine.waiting)
         self._kv_cache.set(stats.engine.kv_cache_usage)
-        if stats.started_at != self._worker_started_at:
-            self._worker_started_at = stats.started_at
-            self._seen.clear()
-        for counter, total in (
-            (self._tokens, stats.engine.generated_tokens),
-            (self._refused, stats.refused),
-            (self._cancelled, stats.cancelled),
-        ):
-            counter.increment(total - self._seen.get(counter, 0))
-            self._seen[counter] = total
+        totals = {
+            self._tokens: stats.engine.generated_tokens,
+            self._refused: stats.refused,
+            self._cancelled: stats.cancelled,
+        }
+        if self._worker_started_at is None:
+            # What the worker did before this server started was counted by the server before it.
+            self._seen = totals
+        elif stats.started_at != self._worker_started_at:
+            self._seen = dict.fromkeys(totals, 0)
+        self._worker_started_at = stats.started_at
+        for counter, total in totals.items():
+            counter.increment(total - self._seen[counter])
+        self._seen = totals
 
     def close(self) -> None:
         self._closed.set()

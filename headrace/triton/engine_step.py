@@ -140,8 +140,8 @@ class EngineStep:
         self._client.stop_tag(request_id)
 
     def _submit(self, get: GetTensor, request_id: str, sender: Sender) -> None:
-        token_ids = tensors.integers(get, "input_ids")
-        if not token_ids or min(token_ids) < 0:  # what is too many or too high, the worker knows
+        token_ids = tensors.integers(get, "input_ids", self._limits.max_prompt_tokens)
+        if not token_ids or min(token_ids) < 0:  # which id is too high, the worker knows
             raise InvalidRequest("input_ids", "expected at least one token id, each 0 or more, shape [1, n]")
         key = self._client.new_key()
         submit = Submit(

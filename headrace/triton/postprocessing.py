@@ -5,11 +5,15 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import get_args
 
 from headrace.config import LimitsConfig
+from headrace.engine.interface import FinishReason
+from headrace.errors import InvalidRequest
 from headrace.text.answer import AnswerText
 from headrace.text.tokenizer import Tokenizer
 from headrace.triton import tensors
+from headrace.triton.sampling import read_stop_words
 from headrace.triton.tensors import GetTensor
 
 IDLE_SECONDS = 300.0
@@ -66,13 +70,11 @@ class Postprocessor:
         return piece
 
     def _new_stream(self, get: GetTensor) -> _Stream:
-        limits = self._limits
-        words = tensors.texts(get, "answer_stop_words", limits.max_stop_words, limits.max_stop_bytes)
-        return _Stream(AnswerText(self._tokenizer, words))
+        return _Stream(AnswerText(self._tokenizer, read_stop_words(get, self._limits, "answer_stop_words")))
 
     def _add(self, stream: _Stream, get: GetTensor) -> AnswerPiece:
         token_ids = tensors.integers(get, "output_ids")
-        finish_reason = tensors.text(get, "engine_finish_reason", max_bytes=64) or ""
+        finish_reason = _finish_reason(get)
         stream.completion_tokens += len(token_ids)
         piece = AnswerPiece(
             text=stream.text.feed(token_ids, final=bool(finish_reason)),
@@ -90,3 +92,14 @@ class Postprocessor:
         self._streams[stream_id] = stream
         while len(self._streams) > MAX_STREAMS or now - next(iter(self._streams.values())).touched > IDLE_SECONDS:
             self._streams.popitem(last=False)
+
+
+def _finish_reason(get: GetTensor) -> str:
+    """Empty while the answer goes on."""
+    name = "engine_finish_reason"
+    reason = tensors.text(get, name, max_bytes=64) or ""
+    if reason not in ("", *get_args(FinishReason)):
+        raise InvalidRequest(
+            name, f"got {reason!r}, expected one of {', '.join(get_args(FinishReason))}, or nothing"
+        )
+    return reason

@@ -53,10 +53,10 @@ def read_max_tokens(get: GetTensor, limits: LimitsConfig) -> int:
     return min(value, limits.max_output_tokens)
 
 
-def read_stop_words(get: GetTensor, limits: LimitsConfig) -> tuple[str, ...]:
-    words = tensors.texts(get, "stop_words", limits.max_stop_words, limits.max_stop_bytes)
+def read_stop_words(get: GetTensor, limits: LimitsConfig, name: str = "stop_words") -> tuple[str, ...]:
+    words = tensors.texts(get, name, limits.max_stop_words, limits.max_stop_bytes)
     if "" in words:
-        raise InvalidRequest("stop_words", f"string {words.index('')} is empty; remove it")
+        raise InvalidRequest(name, f"string {words.index('')} is empty; remove it")
     return words
 
 

@@ -59,9 +59,15 @@ def flag(get: GetTensor, name: str, default: bool = False) -> bool:
     return default if array is None else bool(_one(array, name))
 
 
-def integers(get: GetTensor, name: str) -> tuple[int, ...]:
+def integers(get: GetTensor, name: str, max_count: int | None = None) -> tuple[int, ...]:
+    """The numbers of an [1, n] tensor; empty when left out."""
     array = get(name)
-    return () if array is None else tuple(_row(array, name).tolist())
+    if array is None:
+        return ()
+    row = _row(array, name)
+    if max_count is not None and row.size > max_count:
+        raise InvalidRequest(name, f"{row.size} values, at most {max_count} are allowed")
+    return tuple(row.tolist())
 
 
 def numbers(get: GetTensor, name: str) -> tuple[float, ...]:

@@ -83,13 +83,14 @@ class WorkerClient:
         self._reader.join(timeout=1)
 
     def _send(self, message: protocol.ToWorker, listener: Listener | None = None) -> None:
+        frame = protocol.encode([message])
         with self._lock:
             if self._socket is None:
                 raise EngineUnavailable("the engine worker is not running; it restarts, try again in a moment")
             if listener is not None and isinstance(message, protocol.Submit):
                 self._live[message.key] = listener
             try:
-                self._socket.sendall(protocol.encode([message]))
+                self._socket.sendall(frame)
             except OSError:
                 # The reader sees the broken socket too and fails every live request, this one among them.
                 _shut_down(self._socket)

@@ -91,7 +91,10 @@ _from_worker = msgspec.msgpack.Decoder(list[FromWorker])
 
 
 def encode(messages: Sequence[ToWorker] | Sequence[FromWorker]) -> bytes:
+    """Raises ValueError for a frame that the peer would not take, and with it all that the connection carries."""
     body = _encoder.encode(messages)
+    if len(body) > MAX_FRAME_BYTES:
+        raise ValueError(_too_long(len(body)))
     return _LENGTH.pack(len(body)) + body
 
 
@@ -107,13 +110,17 @@ class FrameReader:
         while len(self._buffer) >= _LENGTH.size:
             (length,) = _LENGTH.unpack_from(self._buffer)
             if length > MAX_FRAME_BYTES:
-                raise ValueError(f"frame of {length} bytes, at most {MAX_FRAME_BYTES} are allowed")
+                raise ValueError(_too_long(length))
             end = _LENGTH.size + length
             if len(self._buffer) < end:
                 break
             frames.append(bytes(self._buffer[_LENGTH.size : end]))
             del self._buffer[:end]
         return frames
+
+
+def _too_long(length: int) -> str:
+    return f"frame of {length} bytes, at most {MAX_FRAME_BYTES} are allowed"
 
 
 def decode_to_worker(frame: bytes) -> list[ToWorker]:

@@ -175,9 +175,20 @@ class Worker:
 
     def failure(self, key: int, error: Exception) -> protocol.Failure:
         """What the step hears of an error, wherever it came up; an engine that broke ends the worker."""
-        if isinstance(error, EngineFailed):
-            self.broken.set()
-        return _failure(key, error)
+        match error:
+            case InvalidRequest():
+                return protocol.Failure(key, "invalid", str(error))
+            case QueueFull():
+                return protocol.Failure(key, "queue_full", str(error))
+            case Unavailable():
+                return protocol.Failure(key, "unavailable", str(error))
+            case HeadraceError():
+                if isinstance(error, EngineFailed):
+                    self.broken.set()
+                return protocol.Failure(key, "failed", str(error))
+        # Not one of ours, so a defect: logged whole, told in one line.
+        log.error("defect in the engine worker", exc_info=error)
+        return protocol.Failure(key, "failed", "internal error in the engine worker; see the server's log")
 
 
 def _cut_at_stop(answer: AnswerText, delta: TokenDelta) -> TokenDelta:
@@ -264,21 +275,6 @@ class Connection(asyncio.Protocol):
 
     def done(self, key: int) -> None:
         self._engine_ids.pop(key, None)
-
-
-def _failure(key: int, error: Exception) -> protocol.Failure:
-    """What the step hears. An error that is not one of ours is a defect: logged whole, told in one line."""
-    match error:
-        case InvalidRequest():
-            return protocol.Failure(key, "invalid", str(error))
-        case QueueFull():
-            return protocol.Failure(key, "queue_full", str(error))
-        case Unavailable():
-            return protocol.Failure(key, "unavailable", str(error))
-        case HeadraceError():
-            return protocol.Failure(key, "failed", str(error))
-    log.error("defect in the engine worker", exc_info=error)
-    return protocol.Failure(key, "failed", "internal error in the engine worker; see the server's log")
 
 
 _tasks: set[asyncio.Task[None]] = set()

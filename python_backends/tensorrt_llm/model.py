@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from headrace import config
-from headrace.errors import StartupError
-from headrace.triton.adapter import FINAL, error_response, reader, response
+from headrace.errors import InvalidRequest, StartupError
+from headrace.triton.adapter import FINAL, error_response, reader, request_id, response
 from headrace.triton.engine_metrics import EngineMetrics
 from headrace.triton.engine_step import EngineStep, Reply, reply_outputs
 from headrace.worker.client import WorkerClient
@@ -34,7 +34,11 @@ class TritonPythonModel:
 
     def execute(self, requests: list[Any]) -> None:
         for request in requests:
-            self._step.start(reader(request), request.request_id(), _ResponseSender(request))
+            sender = _ResponseSender(request)
+            try:
+                self._step.start(reader(request), request_id(request), sender)
+            except InvalidRequest as error:
+                sender.fail(error)
 
     def finalize(self) -> None:
         if self._metrics:

@@ -98,6 +98,24 @@ async def test_a_long_drain_is_not_taken_for_a_fault(make_stack: MakeStack) -> N
     assert (await down).stdout == "stopped\n"
 
 
+async def test_a_silent_worker_is_waited_for(make_stack: MakeStack) -> None:
+    """A step of a large model takes longer than the supervisor waits for one answer of the worker."""
+    stack = make_stack(HEADRACE_ENGINE__MOCK__STEP_MS="30", HEADRACE_SERVER__UNREADY_SECONDS="0")
+    supervisor, worker = stack.folder.pid(), stack.pid("engine_worker")
+    assert supervisor is not None
+    async with Client(stack.address) as client:
+        streams = await begin(client, 4, TOKENS)
+        os.kill(worker, signal.SIGSTOP)
+        try:
+            os.kill(supervisor, signal.SIGTERM)
+            await asyncio.sleep(2.5)
+        finally:
+            os.kill(worker, signal.SIGCONT)
+        ends = await asyncio.gather(*map(rest, streams))
+    assert [(end.finish_reason, end.completion_tokens) for end in ends] == [("length", TOKENS)] * 4
+    await gone(stack)
+
+
 async def test_down_waits_as_long_as_the_running_stack_may_take(
     make_stack: MakeStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -183,6 +183,21 @@ async def test_the_metrics_of_a_killed_worker(stack: DrillStack) -> None:
     await stack.until_state("ready")
 
 
+async def test_the_metrics_of_a_killed_triton(stack: DrillStack) -> None:
+    """Its successor counts what comes from now on: what its predecessor has counted must not be counted again."""
+    raise_the_counters(stack)
+    os.kill(stack.pid("tritonserver"), signal.SIGKILL)
+    await stack.until_ready(None, 10)
+    before = stack.stats()
+    await stack.until_ready(200, RECOVERY_SECONDS)
+    until_metrics(stack, lambda: metric(stack, "up") == 1)
+    made = stack.stats().engine.generated_tokens - before.engine.generated_tokens
+    assert metric(stack, "generated_tokens_total") <= made < before.engine.generated_tokens
+    assert metric(stack, "refused_requests_total") == 0
+    raise_the_counters(stack)
+    await stack.until_state("ready")
+
+
 async def kill_and_recover(stack: DrillStack, pid: int) -> None:
     before = stack.status().parts
     async with Client(stack.address) as client:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -217,6 +218,18 @@ def test_a_killed_supervisor_takes_everything_along(make_stack: MakeStack) -> No
     assert stack.headrace("status").returncode == 0
     assert stack.headrace("down").stdout == "stopped\n"
     assert stack.is_clean()
+
+
+def test_down_waits_for_a_stack_that_has_only_just_begun(new_stack: MakeStack) -> None:
+    """It holds the lock, and its process id is not written yet."""
+    stack = new_stack()
+    stack.folder.create()
+    with stack.folder.lock_file.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        down = subprocess.Popen(stack.command("down"), env=stack.environment, stdout=subprocess.PIPE, text=True)
+        with pytest.raises(subprocess.TimeoutExpired):
+            down.wait(3)
+    assert down.communicate(timeout=20)[0] == "not running\n"
 
 
 def test_version() -> None:

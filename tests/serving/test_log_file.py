@@ -117,3 +117,10 @@ def test_our_own_events_are_json_lines() -> None:
         "of": "worker",
         "folder": "/x",
     }
+
+
+def test_a_full_disk_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    log_file = LogFile(Path("/dev/full"))
+    for _ in range(3):
+        log_file.write("{}")
+    assert capsys.readouterr().err == "warning: the log is not written: [Errno 28] No space left on device\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,9 @@ from tests.triton.answers import refused
 from tests.triton.doors import UNARY, Stub
 from tests.triton.http_port import call, http_get, http_post
 from tests.triton.mock_answer import mock_answer
-from tests.triton.tensors import DATATYPES, PUBLIC
+from tests.triton.tensors import DATATYPES, PUBLIC, infer_body
+
+GOOD = {"text_input": "Good morning", "max_tokens": 4}
 
 CONFIGS = sorted(
     file
@@ -187,6 +190,28 @@ def test_no_error_tells_the_name_of_shared_memory(mock_stack: Stack) -> None:
         _, answer = http_post(mock_stack, "/v2/models/assistant/generate", body)
         assert prefix.encode() not in answer
         assert not re.search(rb"/dev/shm|shm_region|Traceback", answer)
+
+
+@pytest.mark.parametrize(
+    ("request_id", "says"),
+    [(b"a\xffb", b"id: not valid UTF-8"), (b"a" * 2000, b"id: 2000 characters, at most 1024")],
+)
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("assistant/infer", infer_body(GOOD)),
+        ("tensorrt_llm/infer", infer_body({"stop": True})),
+        ("assistant/generate", json.dumps(GOOD).encode()),
+        ("assistant_stream/generate_stream", json.dumps(GOOD).encode()),
+    ],
+)
+def test_a_request_id_that_is_none_is_refused_by_name(
+    mock_stack: Stack, path: str, body: bytes, request_id: bytes, says: bytes
+) -> None:
+    status, answer = http_post(mock_stack, f"/v2/models/{path}", b'{"id": "%s", %s' % (request_id, body[1:]))
+    assert status == 400
+    assert says in answer
+    assert str(mock_stack.folder.root).encode() not in answer
 
 
 def test_a_large_answer_comes_whole(mock_stack: Stack) -> None:

@@ -71,3 +71,19 @@ def test_one_request_that_fails_disturbs_no_other_of_its_batch(adapter: Any) -> 
     first, second, third = adapter.answer_each([{}, {"bad": bad}, {}], answer)
     assert first == third == [("out", [[1, 2]])]
     assert str(second) == "bad: left out, please"
+
+
+class Request:
+    def __init__(self, request_id: bytes) -> None:
+        self._id = request_id
+
+    def request_id(self) -> str:
+        return self._id.decode()
+
+
+def test_a_request_id(adapter: Any) -> None:
+    assert adapter.request_id(Request("naïve".encode())) == "naïve"
+    with pytest.raises(InvalidRequest, match=r"^id: not valid UTF-8"):
+        adapter.request_id(Request(b"a\xff"))
+    with pytest.raises(InvalidRequest, match=r"^id: 1025 characters, at most 1024"):
+        adapter.request_id(Request(b"a" * 1025))

@@ -141,3 +141,14 @@ def test_ids_that_are_none(step: EngineStep, ids: list[int]) -> None:
     step.start(({"input_ids": np.array([ids], np.int32)}).get, "", sender)
     assert isinstance(sender.wait().error, InvalidRequest)
     assert str(sender.error).startswith("input_ids: ")
+
+
+def test_a_prompt_beyond_all_limits_ends_no_neighbour(step: EngineStep) -> None:
+    """Sent to the worker, its frame would be too long, and the whole connection would end."""
+    neighbour = Sender()
+    step.start(inputs(max_tokens=50).get, "neighbour", neighbour)
+    huge = Sender()
+    step.start({**inputs(), "input_ids": np.zeros((1, 14_000_000), np.int32)}.get, "huge", huge)
+    with pytest.raises(InvalidRequest, match=r"^input_ids: 14000000 values, at most \d+ are allowed"):
+        raise huge.wait().error or AssertionError
+    assert neighbour.wait().replies[-1].finish_reason == "length"

@@ -25,6 +25,7 @@ def _tree(root: type[HeadraceError]) -> list[type[HeadraceError]]:
 CASES = {
     "HeadraceError": "INTERNAL",
     "InvalidRequest": "INVALID_ARGUMENT",
+    "IdTaken": "INVALID_ARGUMENT",
     "Unavailable": "UNAVAILABLE",
     "EngineUnavailable": "UNAVAILABLE",
     "QueueFull": "UNAVAILABLE",

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from headrace import paths
 from headrace.config import LimitsConfig
+from headrace.errors import InvalidRequest
 from headrace.text.tokenizer import Tokenizer
 from headrace.triton import postprocessing
 from headrace.triton.engine_step import Reply, reply_outputs
@@ -94,3 +95,20 @@ def test_an_answer_without_tokens(postprocessor: Postprocessor) -> None:
     assert piece == AnswerPiece("", "cancelled", 7, 0, ())
     assert reply(1, [])("output_ids").shape == (1, 0)  # type: ignore[union-attr]
     assert reply(1, [])("output_ids").dtype == np.int32  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"stop": ("a", "")}, "^answer_stop_words: string 1 is empty"),
+        (
+            {"finish_reason": "weird"},
+            "^engine_finish_reason: got 'weird', expected one of stop, length, cancelled",
+        ),
+    ],
+)
+def test_what_no_engine_sends_is_refused_by_name(
+    postprocessor: Postprocessor, more: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(InvalidRequest, match=says):
+        postprocessor.whole(reply(1, "It is Paris.", **more))

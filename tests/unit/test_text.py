@@ -152,3 +152,9 @@ def test_what_was_held_back_comes_at_the_end(tokenizer: Tokenizer) -> None:
     ids = tokenizer.encode_plain("It is Paris")
     assert answer.feed(ids) == "It is "
     assert answer.feed([], final=True) == "Paris"
+
+
+def test_unknown_ids_add_nothing_and_are_not_kept(tokenizer: Tokenizer) -> None:
+    kept = len(tokenizer._bytes)
+    assert {tokenizer.token_bytes(token_id) for token_id in (-1, *range(10**6, 10**6 + 100))} == {b""}
+    assert len(tokenizer._bytes) == kept

@@ -198,3 +198,14 @@ def test_an_answer_is_cut_to_what_the_context_has_left(tmp_path: Path) -> None:
     assert inbox.finish_reason == "length"
     client.close()
     running.end()
+
+
+def test_a_request_that_fits_in_no_frame_is_not_sent_and_leaves_nothing(
+    client: WorkerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, neighbour = submit(client, max_tokens=200)
+    monkeypatch.setattr(protocol, "MAX_FRAME_BYTES", 1000)
+    with pytest.raises(ValueError, match="at most 1000 are allowed"):
+        submit(client, prompt=(1,) * 2000)
+    assert neighbour.wait().finish_reason == "length"
+    assert not client._live
