@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from headrace.config import LimitsConfig
 from headrace.engine.interface import SamplingParams
 from headrace.engine.json_schema import FIELD as SCHEMA_FIELD
@@ -64,7 +62,7 @@ def _within(get: GetTensor, name: str, default: float, low: float, high: float, 
     value = tensors.number(get, name)
     if value is None:
         return default
-    if not math.isfinite(value) or not low <= value <= high or (above and value == low):
+    if not low <= value <= high or (above and value == low):  # which holds for NaN too
         bounds = f"above {low:g} and at most {high:g}" if above else f"{low:g} to {high:g}"
         raise InvalidRequest(name, f"got {value:g}, expected {bounds}")
     return value
