@@ -130,7 +130,8 @@ def test_what_a_hang_up_leaves_in_triton_is_bounded(mock_stack: Stack) -> None:
 
     Whoever stops the request and reads to the end, as our own client does, leaves nothing.
     """
-    clients, tokens = 100, 200
+    # Few, since each of them can crash Triton 2.51 (once in some thousands).
+    clients, tokens = 40, 500
     inputs = {"text_input": "Bye", "max_tokens": tokens}
 
     def hang_up(stack: Stack, number: int) -> None:
