@@ -18,9 +18,11 @@ from rich.console import Console
 from rich.markup import escape
 
 from headrace import __version__, config, paths
+from headrace.cli_errors import EXIT_FAILED, one_line_errors
 from headrace.client import Chunk, Client, Question
 from headrace.config import Config
-from headrace.errors import ConfigError, HeadraceError, StartupError, Unavailable
+from headrace.errors import ConfigError, StartupError, Unavailable
+from headrace.guard.cli import app as guard_app
 from headrace.serving import differences, health, stack
 from headrace.serving.health import Health
 from headrace.serving.probe import FIRST_QUESTION
@@ -28,9 +30,7 @@ from headrace.serving.run_folder import RunFolder
 from headrace.serving.status import Status, addresses
 from headrace.tail import tail
 
-EXIT_FAILED = 1
 EXIT_NOT_RUNNING = 3
-EXIT_INTERRUPTED = 128 + signal.SIGINT
 
 app = typer.Typer(
     help="Headrace: an LLM serving platform on NVIDIA Triton.",
@@ -40,24 +40,9 @@ app = typer.Typer(
 )
 console = Console(highlight=False, soft_wrap=True)
 
+app.add_typer(guard_app, name="guard")
+
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="Instead of the project's headrace.yaml.")]
-
-
-@contextlib.contextmanager
-def _one_line_errors() -> Iterator[None]:
-    """What a user did wrong or lacks is one line on stderr, never a stack trace."""
-    try:
-        yield
-    except HeadraceError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(EXIT_FAILED) from None
-    except OSError as error:
-        if error.filename is None:  # a closed pipe, which typer knows how to take
-            raise
-        typer.echo(f"error: {error.filename}: {error.strerror}", err=True)
-        raise typer.Exit(EXIT_FAILED) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(EXIT_INTERRUPTED) from None
 
 
 @contextlib.contextmanager
@@ -106,7 +91,7 @@ async def _cancelled_by_signals(work: Coroutine[Any, Any, None]) -> None:
 @app.command()
 def serve(config_file: ConfigFile = None) -> None:
     """Run the stack in the foreground; Ctrl-C drains and stops, a second one stops at once."""
-    with _one_line_errors():
+    with one_line_errors():
         settings = config.load(config_file)
         progress = console.status(f"starting {settings.engine.name} and Triton …")
 
@@ -126,7 +111,7 @@ def serve(config_file: ConfigFile = None) -> None:
 @app.command()
 def up(config_file: ConfigFile = None) -> None:
     """Start the stack in the background and wait until it has answered."""
-    with _one_line_errors(), _signals_end_it():
+    with one_line_errors(), _signals_end_it():
         settings = config.load(config_file)
         with console.status("starting …") if console.is_terminal else contextlib.nullcontext():
             status = stack.up(settings, config_file)
@@ -147,7 +132,7 @@ def down(
     every: Annotated[bool, typer.Option("--all", help="Every stack that runs, whatever its ports.")] = False,
 ) -> None:
     """Drain and stop the stack that runs in the background."""
-    with _one_line_errors():
+    with one_line_errors():
         if not every:
             console.print("stopped" if stack.down(config.load(config_file), now) else "not running")
             return
@@ -166,7 +151,7 @@ def status(
 
     Exit code 0: ready. 1: running, not ready. 3: not running.
     """
-    with _one_line_errors():
+    with one_line_errors():
         found = health.examine(config.load(config_file), seconds)
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(found), indent=1).decode())
@@ -183,7 +168,7 @@ def logs(
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many lines back to start.")] = 50,
 ) -> None:
     """Show the log of the stack: JSON lines of every part."""
-    with _one_line_errors():
+    with one_line_errors():
         file = RunFolder.of(config.load(config_file)).log_file
         for line in tail(file, lines, follow):
             typer.echo(line)
@@ -203,7 +188,7 @@ def ask(
 ) -> None:
     """Ask one question and print the answer as it comes; Ctrl-C stops it in the engine too."""
     wish = Question(text_input=question, max_tokens=max_tokens, temperature=temperature, seed=seed)
-    with _one_line_errors(), _signals_end_it():
+    with one_line_errors(), _signals_end_it():
         address = addresses(config.load(config_file))["grpc"]
         asyncio.run(_cancelled_by_signals(_ask(address, wish, seconds, as_json)))
 

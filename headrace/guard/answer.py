@@ -1,0 +1,70 @@
+"""The guard of one answer, whole or in pieces: what may be shown, and when it is over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from headrace.guard.judge import Asked, Judged
+from headrace.guard.policy import Policy
+from headrace.guard.verdict import Verdict
+from headrace.guard.windows import Window, Windows
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What follows from the windows that were judged."""
+
+    text: str
+    blocked: bool
+    """The answer is over: nothing more of it may be shown."""
+
+
+class GuardedAnswer:
+    """Give it the text as it comes, have its windows judged, and show what `settle` returns.
+
+    The verdicts and the text in the end are the same however the text arrives. So one class serves streams and
+    whole answers: a whole answer is one feed.
+    """
+
+    def __init__(self, name: str, policy: Policy) -> None:
+        self._name = name
+        self._policy = policy
+        self._windows = Windows()
+        self._held: list[str] = []
+        self._final = False
+        self.verdict = Verdict.none(name, policy, "response")
+        self.blocked = False
+
+    def feed(self, text: str, final: bool = False) -> tuple[str, list[Asked]]:
+        """Text that is shown before it is judged (mode `async` alone), and the windows that have to be judged."""
+        self._final = self._final or final
+        asked = [Asked(self._name, "response", window) for window in self._windows.feed(text, final)]
+        return (text if self._policy.stream == "async" else ""), asked
+
+    def settle(self, judged: Sequence[Judged]) -> Shown:
+        """`judged` are the verdicts of the windows of the last `feed`, in their order."""
+        for one in judged:
+            self.verdict = self.verdict.merged(one.verdict)
+            if one.verdict.action == "block":
+                self.blocked = True
+                break
+            self._held.append(one.text)
+        match self._policy.stream:
+            case "async":
+                shown = ""  # it was shown before it was judged
+            case "windowed":
+                shown = "".join(self._held)
+            case "buffered" if self.blocked:
+                shown = self._policy.refusal
+            case "buffered":
+                if not self._final:
+                    return Shown("", blocked=False)
+                shown = "".join(self._held)
+        self._held.clear()
+        return Shown(shown, self.blocked)
+
+
+def windows_of(text: str) -> list[Window]:
+    """Of a whole text."""
+    return list(Windows().feed(text, final=True))

@@ -1,0 +1,17 @@
+"""One text, judged as a prompt or an answer would be: what `headrace guard check` prints."""
+
+from __future__ import annotations
+
+from headrace.guard.answer import windows_of
+from headrace.guard.judge import Asked, Judge, Judged
+from headrace.guard.policy import Direction
+
+
+def whole(judge: Judge, policy: str | None, direction: Direction, text: str) -> Judged:
+    """The verdict on all of it, and the text as it may be shown."""
+    name, _ = judge.policy(policy)
+    judged = judge.judge([Asked(name, direction, window) for window in windows_of(text)])
+    verdict = judged[0].verdict
+    for one in judged[1:]:
+        verdict = verdict.merged(one.verdict)
+    return Judged(verdict, "" if verdict.action == "block" else "".join(one.text for one in judged))

@@ -1,0 +1,184 @@
+"""From texts to verdicts: the rails that a policy needs, in batches, and what their scores lead to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from headrace.errors import ConfigError, InvalidRequest
+from headrace.guard.policy import Action, Direction, Policy, PolicyFile
+from headrace.guard.rail import Rail, Scores, Span
+from headrace.guard.runner import RailFailed, RailRunner
+from headrace.guard.verdict import Verdict, most_severe
+from headrace.guard.windows import Window
+
+FIELD = "guard_policy"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A window of a text, and by which policy to judge it."""
+
+    policy: str
+    direction: Direction
+    window: Window
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    verdict: Verdict
+    text: str
+    """Of the window, as it may be shown; empty when it is blocked."""
+
+
+class Observer(Protocol):
+    """Who counts (`headrace.guard.metrics`)."""
+
+    def rail(self, rail: Rail, direction: Direction, texts: int, seconds: float, error: str | None) -> None: ...
+
+    def decision(self, direction: Direction, category: str, action: Action) -> None: ...
+
+
+class Judge:
+    """One policy file and the rails that were built for it. Used from one thread."""
+
+    def __init__(self, file: PolicyFile, rails: Sequence[Rail], observer: Observer) -> None:
+        self._file = file
+        self._runners = [RailRunner(rail) for rail in rails]
+        self._observer = observer
+        known = {category for rail in rails for category in rail.categories}
+        for category, policies in file.categories.items():
+            if category not in known:
+                names = ", ".join(sorted(policies))
+                have = ", ".join(sorted(known))
+                raise ConfigError(f"policy {names}: no rail finds {category}; there are {have}")
+        for category, policies in file.categories.items():
+            self._check_redaction(category, policies)
+
+    def _check_redaction(self, category: str, policies: Iterable[str]) -> None:
+        if any(runner.rail.points for runner in self._runners if category in runner.rail.categories):
+            return
+        for name in policies:
+            policy = self._file.policies[name]
+            for levels in (policy.prompt.get(category), policy.response.get(category)):
+                if levels is not None and levels.redact is not None:
+                    raise ConfigError(f"policy {name}: {category} cannot be redacted, its rail finds no spans")
+
+    def policy(self, name: str | None) -> tuple[str, Policy]:
+        """The one of this name, the default one for None. Raises `InvalidRequest`."""
+        name = name or self._file.default
+        if name not in self._file.policies:
+            raise InvalidRequest(FIELD, f"no policy {name!r}; there are {', '.join(sorted(self._file.policies))}")
+        return name, self._file.policies[name]
+
+    def judge(self, asked: Sequence[Asked]) -> list[Judged]:
+        """In the order of `asked`. Never raises for what a rail does."""
+        found: list[list[Scores]] = [[] for _ in asked]
+        errors: list[list[str]] = [[] for _ in asked]
+        for runner in self._runners:
+            self._run(runner, asked, found, errors)
+        return [self._decide(one, found[place], errors[place]) for place, one in enumerate(asked)]
+
+    def _run(
+        self, runner: RailRunner, asked: Sequence[Asked], found: list[list[Scores]], errors: list[list[str]]
+    ) -> None:
+        """This rail for all that need it, in one batch a direction."""
+        for direction in ("prompt", "response"):
+            places = [
+                place
+                for place, one in enumerate(asked)
+                if one.direction == direction and self._needs(runner.rail, one)
+            ]
+            if not places:
+                continue
+            texts = [asked[place].window.before + asked[place].window.text for place in places]
+            seconds = max(self._file.policies[asked[place].policy].time_limit_ms for place in places) / 1000
+            error = None
+            began = time.perf_counter()
+            try:
+                for place, scores in zip(places, runner.score(texts, seconds), strict=True):
+                    found[place].append(scores)
+            except RailFailed as failed:
+                error = str(failed)
+                for place in places:
+                    errors[place].append(runner.rail.name)
+            self._observer.rail(runner.rail, direction, len(texts), time.perf_counter() - began, error)
+
+    def _needs(self, rail: Rail, asked: Asked) -> bool:
+        return not rail.categories.isdisjoint(self._file.policies[asked.policy].thresholds(asked.direction))
+
+    def _decide(self, asked: Asked, found: Sequence[Scores], errors: Sequence[str]) -> Judged:
+        policy = self._file.policies[asked.policy]
+        thresholds = policy.thresholds(asked.direction)
+        context = len(asked.window.before)
+        actions: dict[str, Action] = {}
+        scores: dict[str, float] = {}
+        spans: list[Span] = []
+        for given in found:
+            for category, highest in given.by_category.items():
+                if (levels := thresholds.get(category)) is None:
+                    continue
+                score = highest
+                here = [span for span in given.spans if span.category == category]
+                if here:
+                    # What lies in the context was decided with the window that held it.
+                    here = [span for span in here if span.end > context]
+                    score = max((span.score for span in here), default=0.0)
+                action = levels.action(score)
+                if action == "allow":
+                    continue
+                scores[category] = max(score, scores.get(category, 0.0))
+                actions[category] = most_severe((action, actions.get(category, "allow")))
+                spans += [span for span in here if levels.action(span.score) == "redact"]
+        for category, action in actions.items():
+            self._observer.decision(asked.direction, category, action)
+        action = most_severe(actions.values())
+        if errors and policy.on_error == "block":
+            action = "block"
+        if policy.detect_only:
+            action, spans = ("flag" if action != "allow" else "allow"), []
+        text, redactions = asked.window.text, dict[str, int]()
+        if action == "block":
+            text = ""
+        elif action == "redact":
+            text, redactions = redacted(text, [_shifted(span, -context) for span in spans])
+        verdict = Verdict(
+            asked.policy, policy.version, asked.direction, action, scores, redactions, tuple(dict.fromkeys(errors))
+        )
+        return Judged(verdict, text)
+
+    def close(self) -> None:
+        for runner in self._runners:
+            runner.close()
+
+
+def redacted(text: str, spans: Sequence[Span]) -> tuple[str, dict[str, int]]:
+    """With a typed tag instead of each span. Of spans that overlap the longest gives its name to all of them."""
+    pieces: list[str] = []
+    counts: dict[str, int] = {}
+    done = 0
+    for group in _overlapping(spans):
+        start, end = max(0, group[0].start), max(span.end for span in group)
+        category = max(group, key=lambda span: (span.end - span.start, span.score)).category
+        pieces += [text[done:start], f"[{category.upper()}]"]
+        counts[category] = counts.get(category, 0) + 1
+        done = end
+    return "".join([*pieces, text[done:]]), counts
+
+
+def _overlapping(spans: Sequence[Span]) -> list[list[Span]]:
+    groups: list[list[Span]] = []
+    end = 0
+    for span in sorted(spans, key=lambda span: (span.start, -span.end)):
+        if groups and span.start < end:
+            groups[-1].append(span)
+        else:
+            groups.append([span])
+        end = max(end, span.end)
+    return groups
+
+
+def _shifted(span: Span, by: int) -> Span:
+    return Span(span.start + by, span.end + by, span.category, span.score)

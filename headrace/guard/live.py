@@ -1,0 +1,90 @@
+"""The policy in force: read anew when its file changes, and kept when the new one is bad."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import structlog
+
+from headrace.errors import HeadraceError
+from headrace.guard import policy, rails
+from headrace.guard.judge import Judge, Observer
+from headrace.guard.policy import PolicyFile
+from headrace.guard.rail import Rail
+
+log = structlog.get_logger()
+
+_Stamp = tuple[int, int, int]
+
+
+class LivePolicy:
+    """`judge` is looked at before every batch: a change takes effect at the next request.
+
+    When only the policies changed, the rails that run go on. New rails are built on the side, since some take
+    seconds; until they are there, the old policy judges.
+    """
+
+    def __init__(self, file: Path, observer: Observer) -> None:
+        """Raises `StartupError` and its children: nothing serves without a policy."""
+        self._file = file
+        self._observer = observer
+        self._stamp = _stamp(file)
+        self._said = policy.read(file)
+        self._rails = rails.build(self._said)
+        self._judge = Judge(self._said, self._rails, observer)
+        self._building: threading.Thread | None = None
+        self._built: tuple[PolicyFile, list[Rail]] | None = None
+
+    def judge(self) -> Judge:
+        """What judges now. Called from one thread, which is done with the last one."""
+        if self._built is not None:
+            self._take(*self._built)
+            self._built = None
+        stamp = _stamp(self._file)
+        if stamp != self._stamp and (self._building is None or not self._building.is_alive()):
+            self._stamp = stamp
+            self._reload()
+        return self._judge
+
+    def _reload(self) -> None:
+        try:
+            said = policy.read(self._file)
+            if said.rails == self._said.rails and set(said.categories) <= set(self._said.categories):
+                self._take(said, self._rails)
+                return
+        except HeadraceError as error:
+            _keep_old(error)
+            return
+        self._building = threading.Thread(target=self._build, args=(said,), name="rails", daemon=True)
+        self._building.start()
+
+    def _build(self, said: PolicyFile) -> None:
+        try:
+            self._built = said, rails.build(said)
+        except HeadraceError as error:
+            _keep_old(error)
+        except Exception:
+            log.exception("the new rails were not built; the old policy goes on")
+
+    def _take(self, said: PolicyFile, built: list[Rail]) -> None:
+        judge = Judge(said, built, self._observer)
+        before, self._judge, self._rails, self._said = self._judge, judge, built, said
+        before.close()
+        versions = {name: one.version for name, one in said.policies.items()}
+        log.info("policy read", file=str(self._file), versions=versions)
+
+    def close(self) -> None:
+        self._judge.close()
+
+
+def _keep_old(error: HeadraceError) -> None:
+    log.error("the new policy is bad; the old one goes on", problem=str(error))
+
+
+def _stamp(file: Path) -> _Stamp | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None  # gone: reading it will say so
+    return found.st_mtime_ns, found.st_size, found.st_ino

@@ -1,0 +1,43 @@
+"""Toxicity by words: alt-profanity-check's model and our own head, whose margins are averaged.
+
+Words alone cannot tell hate from counter-speech that quotes it (docs/model-cards/toxicity.md).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace.guard.head import Head, logistic
+from headrace.guard.pieces import worst
+from headrace.guard.rail import Scores
+
+CATEGORY = "toxicity"
+WEIGHTS = Path(__file__).parent / "weights" / "toxicity.npz"
+_SURE = 1e-4
+
+
+class ToxicityRail:
+    name = "toxicity"
+    categories = frozenset({CATEGORY})
+    points = False
+
+    def __init__(self, weights: Path = WEIGHTS) -> None:
+        import profanity_check
+
+        self._head = Head.load(weights)
+        self._profanity = profanity_check.predict_prob
+        self.backend = f"alt-profanity-check 1.9.1 + head {self._head.sha256[:16]}"
+
+    def score_batch(self, texts: Sequence[str]) -> list[Scores]:
+        return [Scores({CATEGORY: float(score)}) for score in worst(texts, self._scores)]
+
+    def _scores(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # scikit-learn's, of the release that the weights were saved by
+            given = np.clip(self._profanity(list(texts)), _SURE, 1 - _SURE)
+        return logistic((self._head.margins(texts) + np.log(given / (1 - given))) / 2)

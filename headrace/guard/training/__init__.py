@@ -1,0 +1,1 @@
+"""How the shipped heads came to be: `headrace guard train` makes them again, bit for bit."""

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from headrace.errors import ConfigError, InvalidRequest
+from headrace.guard.judge import Asked, Judge, redacted
+from headrace.guard.policy import Action, Direction, PolicyFile
+from headrace.guard.rail import Rail, Scores, Span
+from headrace.guard.windows import Window
+
+
+class Digits:
+    """Points at every run of digits."""
+
+    name, categories, points, backend = "digits", frozenset({"number"}), True, "test"
+
+    def score_batch(self, texts: Sequence[str]) -> list[Scores]:
+        found = []
+        for text in texts:
+            places = [place for place, character in enumerate(text) if character.isdigit()]
+            found.append(Scores.of_spans([Span(place, place + 1, "number") for place in places]))
+        return found
+
+
+class Mood:
+    """Scores by the number in the text."""
+
+    name, categories, points, backend = "mood", frozenset({"mood"}), False, "test"
+
+    def score_batch(self, texts: Sequence[str]) -> list[Scores]:
+        return [Scores({"mood": text.count("!") / 10}) for text in texts]
+
+
+class Broken(Mood):
+    def score_batch(self, texts: Sequence[str]) -> list[Scores]:
+        raise RuntimeError("no weights")
+
+
+class Counting:
+    def __init__(self) -> None:
+        self.rails: list[tuple[str, Direction, int, str | None]] = []
+        self.decisions: list[tuple[Direction, str, Action]] = []
+
+    def rail(self, rail: Rail, direction: Direction, texts: int, seconds: float, error: str | None) -> None:
+        self.rails.append((rail.name, direction, texts, error))
+
+    def decision(self, direction: Direction, category: str, action: Action) -> None:
+        self.decisions.append((direction, category, action))
+
+
+def judge(*rails: Rail, observer: Counting | None = None, **policy: Any) -> Judge:
+    file = PolicyFile.model_validate({"default": "only", "policies": {"only": policy}})
+    return Judge(file, rails or (Digits(), Mood()), observer or Counting())
+
+
+def ask(text: str, before: str = "", direction: Direction = "response") -> Asked:
+    return Asked("only", direction, Window(before, text))
+
+
+LEVELS = {"number": {"redact": 0.5}, "mood": {"flag": 0.2, "block": 0.5}}
+
+
+@pytest.mark.parametrize(
+    ("text", "action", "shown"),
+    [
+        ("all well", "allow", "all well"),
+        ("so so!!", "flag", "so so!!"),
+        ("call 1", "redact", "call [NUMBER]"),
+        ("bad!!!!!", "block", ""),
+        ("call 1!!!!!", "block", ""),
+    ],
+)
+def test_scores_lead_to_actions(text: str, action: Action, shown: str) -> None:
+    (one,) = judge(response=LEVELS).judge([ask(text)])
+    assert (one.verdict.action, one.text) == (action, shown)
+
+
+def test_what_lies_in_the_context_was_decided_before() -> None:
+    (one,) = judge(response=LEVELS).judge([ask(" and done", before="call 1")])
+    assert (one.verdict.action, one.text) == ("allow", " and done")
+
+
+def test_a_batch_is_one_call_of_each_rail_that_is_needed() -> None:
+    observer = Counting()
+    judge_ = judge(observer=observer, prompt={"mood": {"block": 0.5}}, response=LEVELS)
+    asked = [ask("a"), ask("b!!!!!", direction="prompt"), ask("c 3")]
+    assert [one.verdict.action for one in judge_.judge(asked)] == ["allow", "block", "redact"]
+    assert sorted(observer.rails, key=str) == [
+        ("digits", "response", 2, None),
+        ("mood", "prompt", 1, None),
+        ("mood", "response", 2, None),
+    ]
+    assert observer.decisions == [("prompt", "mood", "block"), ("response", "number", "redact")]
+
+
+@pytest.mark.parametrize(("on_error", "action", "shown"), [("block", "block", ""), ("allow", "allow", "hello")])
+def test_a_rail_that_fails_is_what_the_policy_says_and_counted(on_error: str, action: str, shown: str) -> None:
+    observer = Counting()
+    (one,) = judge(Broken(), observer=observer, on_error=on_error, response={"mood": {"block": 0.5}}).judge(
+        [ask("hello")]
+    )
+    assert (one.verdict.action, one.text, one.verdict.errors) == (action, shown, ("mood",))
+    assert observer.rails == [("mood", "response", 1, "RuntimeError: no weights")]
+
+
+def test_detect_only_changes_nothing_and_tells_all() -> None:
+    (one,) = judge(detect_only=True, response=LEVELS).judge([ask("call 1!!!!!")])
+    assert (one.verdict.action, one.text) == ("flag", "call 1!!!!!")
+    assert set(one.verdict.scores) == {"number", "mood"}
+
+
+@pytest.mark.parametrize(
+    ("policy", "says"),
+    [
+        ({"response": {"moods": {"block": 0.5}}}, "policy only: no rail finds moods; there are mood, number"),
+        ({"prompt": {"mood": {"redact": 0.5}}}, "policy only: mood cannot be redacted"),
+    ],
+)
+def test_a_policy_that_cannot_be_kept_is_refused(policy: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        judge(**policy)
+
+
+def test_an_unknown_policy_names_the_field() -> None:
+    with pytest.raises(InvalidRequest, match=r"^guard_policy: no policy 'other'; there are only"):
+        judge(response=LEVELS).policy("other")
+
+
+def test_spans_that_overlap_are_one_tag_of_the_longest() -> None:
+    spans = [Span(0, 4, "a"), Span(2, 9, "b"), Span(12, 13, "c"), Span(-3, 1, "d")]
+    assert redacted("0123456789ab!", spans) == ("[B]9ab[C]", {"b": 1, "c": 1})

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from headrace.guard.folding import fold
+from headrace.guard.pieces import MOST, SIZE, STEP, pieces, worst
+
+
+@given(st.integers(0, 5000), st.integers(0, 5000))
+def test_any_hundred_characters_stand_in_one_piece(length: int, place: int) -> None:
+    text = "".join(chr(0x4E00 + n) for n in range(length))
+    phrase = text[place % (length + 1) :][: SIZE - STEP]
+    assert any(phrase in piece for piece in pieces(text))
+    assert max(map(len, pieces(text))) <= SIZE
+
+
+def test_a_huge_text_is_looked_at_from_end_to_end_in_bounded_work() -> None:
+    text = "a" * 5_000_000 + "z"
+    found = pieces(text)
+    assert len(found) == MOST
+    assert found[-1].endswith("z")
+
+
+def test_the_worst_piece_of_the_worst_reading_counts() -> None:
+    def count(texts: Sequence[str]) -> NDArray[np.float64]:
+        return np.array([float(text.count("hate")) for text in texts])
+
+    scores = worst(["nothing", "x" * 1000 + " h4te hate", "hate " * 3, ""], count)
+    assert scores.tolist() == [0, 2, 3, 0]
+
+
+@given(st.text(max_size=200))
+def test_folding_knows_where_each_character_stood(text: str) -> None:
+    folded = fold(text)
+    for place, character in enumerate(folded.text):
+        start, end = folded.original(place, place + 1)
+        assert character in fold(text[start:end]).text
