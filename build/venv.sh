@@ -52,7 +52,7 @@ if [ ! -e "$packages" ] || [ ! -x .venv/bin/python ]; then
     rm -rf .venv
     mkdir -p "$TMPDIR"
     run "$python" -m venv .venv
-    echo "→ $(grep -c '==' requirements.lock) locked packages, about 150 MB"
+    echo "→ $(grep -c '==' requirements.lock) locked packages, about 300 MB"
     run .venv/bin/python -m pip install -qq --no-input --no-deps --only-binary :all: --require-hashes -r requirements.lock
     sync -f .venv
     touch "$packages"
