@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +81,9 @@ def _rarity(found: scipy.sparse.csr_matrix) -> NDArray[np.float64]:
     """Inverse document frequency, as scikit-learn smooths it."""
     texts = found.shape[0]
     holding = np.bincount(found.indices, minlength=found.shape[1])
-    rarity: NDArray[np.float64] = np.log((1 + texts) / (1 + holding)) + 1
+    # Not by numpy, whose last bit depends on the processor.
+    table = np.array([math.log((1 + texts) / (1 + count)) + 1 for count in range(int(holding.max()) + 1)])
+    rarity: NDArray[np.float64] = table[holding]
     return rarity
 
 
