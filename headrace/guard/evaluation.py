@@ -78,7 +78,11 @@ def read(folder: Path) -> Iterator[tuple[str, list[Labelled]]]:
         raise InvalidRequest("DIR", f"{folder} holds no .csv and no .jsonl file")
     for file in files:
         rows = _csv(file) if file.suffix == ".csv" else _jsonl(file)
-        yield file.name, [_labelled(f"{file.name}:{line}", row) for line, row in rows]
+        try:
+            examples = [_labelled(f"{file.name}:{line}", row) for line, row in rows]
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise InvalidRequest(file.name, f"not a file of UTF-8 text in columns: {error}") from None
+        yield file.name, examples
 
 
 def evaluate(name: str, examples: Sequence[Labelled], rails: Sequence[Rail], policy: Policy) -> list[Result]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from headrace.guard.answer import windows_of
 from headrace.guard.judge import Asked, Judge, Judged
 from headrace.guard.policy import Direction
+from headrace.guard.verdict import Verdict
 
 
 def whole(judge: Judge, policy: str | None, direction: Direction, text: str) -> Judged:
     """The verdict on all of it, and the text as it may be shown."""
-    name, _ = judge.policy(policy)
+    name, settings = judge.policy(policy)
     judged = judge.judge([Asked(name, direction, window) for window in windows_of(text)])
-    verdict = judged[0].verdict
-    for one in judged[1:]:
+    verdict = Verdict.none(name, settings, direction)
+    for one in judged:
         verdict = verdict.merged(one.verdict)
     return Judged(verdict, "" if verdict.action == "block" else "".join(one.text for one in judged))

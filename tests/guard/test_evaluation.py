@@ -69,13 +69,20 @@ def test_counts_by_file_and_rail(folder: Path) -> None:
         ("a.jsonl", "{\n", "error: a.jsonl:1: not valid JSON"),
         ("a.csv", "text,label,rail\nx,1,smell\n", "error: rail: a.csv: no rail smell; there are fruit, tree"),
         ("a.txt", "", "error: DIR: "),
+        ("a.csv", "text,label\n\xff,1\n", "error: a.csv: not a file of UTF-8 text"),
+        ("a.jsonl", "\xff\n", "error: a.jsonl: not a file of UTF-8 text"),
     ],
 )
 def test_a_bad_file_is_named(folder: Path, name: str, content: str, says: str) -> None:
-    (folder / name).write_text(content)
+    (folder / name).write_text(content, encoding="latin-1")
     code, output = evaluate(folder)
     assert code == 1
     assert output.startswith(says)
+
+
+def test_an_empty_text_is_allowed(folder: Path) -> None:
+    done = CliRunner().invoke(app, ["guard", "check", "", "--policy", str(folder.parent / "policy.yaml")])
+    assert (done.exit_code, json.loads(done.output)["action"]) == (0, "allow")
 
 
 def test_check_prints_the_verdict_and_what_may_be_shown(folder: Path) -> None:
