@@ -93,8 +93,8 @@ def evaluate(name: str, examples: Sequence[Labelled], rails: Sequence[Rail], pol
         raise InvalidRequest("rail", f"{name}: no rail {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     found = []
     for rail_name in [ANY, *known]:
-        chosen = [one for one in examples if one.rail in ({ANY, rail_name} if rail_name != ANY else {ANY})]
-        if not chosen or (rail_name not in asked and ANY not in asked):
+        chosen = [one for one in examples if one.rail in {ANY, rail_name}]
+        if not chosen:
             continue
         these = list(rails) if rail_name == ANY else [known[rail_name]]
         found.append(_result(name, rail_name, chosen, these, policy))

@@ -35,14 +35,11 @@ class InjectionRail:
         self.backend = f"rules {RULES_VERSION} + head {self._head.sha256[:16]}"
 
     def score_batch(self, texts: Sequence[str]) -> list[Scores]:
-        margins = worst(texts, self._head.margins)
-        signs = np.array([_signs(text) for text in texts])
+        read = [readings(text) for text in texts]
+        margins = worst(read, self._head.margins)
+        signs = np.array([max(suspicion(_ends(reading)) for reading in of_text) for of_text in read])
         scores = np.maximum(signs, logistic(margins + _MARGIN_OF_SIGNS * signs))
         return [Scores({CATEGORY: float(score)}) for score in scores]
-
-
-def _signs(text: str) -> float:
-    return max(suspicion(_ends(reading)) for reading in readings(text))
 
 
 def _ends(text: str) -> str:

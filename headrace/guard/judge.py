@@ -48,12 +48,7 @@ class Judge:
         self._file = file
         self._runners = [RailRunner(rail) for rail in rails]
         self._observer = observer
-        known = {category for rail in rails for category in rail.categories}
-        for category, policies in file.categories.items():
-            if category not in known:
-                names = ", ".join(sorted(policies))
-                have = ", ".join(sorted(known))
-                raise ConfigError(f"policy {names}: no rail finds {category}; there are {have}")
+        file.check_found({category for rail in rails for category in rail.categories})
         for category, policies in file.categories.items():
             self._check_redaction(category, policies)
 

@@ -10,8 +10,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.guard.readings import readings
-
 SIZE, STEP = 200, 120
 """Characters of a piece, and from one to the next: 80 that stand together stand together in one of them."""
 MOST = 8192
@@ -27,14 +25,14 @@ def pieces(text: str) -> list[str]:
     return [text[start : start + SIZE] for start in starts]
 
 
-def worst(texts: Sequence[str], score: Callable[[Sequence[str]], NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Of each text the score of its worst reading's worst piece, all of them scored in one batch."""
+def worst(
+    texts: Sequence[Sequence[str]], score: Callable[[Sequence[str]], NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """Of each text, given by its readings, the score of the worst one's worst piece; all are one batch."""
     if not texts:
         return np.zeros(0)
     # Readings differ in few places, so that most of their pieces are the same.
-    parts = [
-        list(dict.fromkeys(piece for reading in readings(text) for piece in pieces(reading))) for text in texts
-    ]
+    parts = [list(dict.fromkeys(piece for reading in text for piece in pieces(reading))) for text in texts]
     scores = score([part for of_text in parts for part in of_text])
     ends = np.cumsum([len(of_text) for of_text in parts])
     return np.array([of_text.max() for of_text in np.split(scores, ends[:-1])])

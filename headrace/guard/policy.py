@@ -6,6 +6,7 @@ A policy's version is a hash of what it says, not of how it is written: comments
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -14,6 +15,7 @@ import msgspec
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from headrace import yaml_file
+from headrace.errors import ConfigError
 from headrace.yaml_file import Section
 
 Action = Literal["allow", "flag", "redact", "block"]
@@ -150,6 +152,15 @@ class PolicyFile(Section):
             for category in (*policy.prompt, *policy.response):
                 found.setdefault(category, set()).add(name)
         return found
+
+    def check_found(self, known: Collection[str]) -> None:
+        """Raises `ConfigError` for categories that no rail finds: they would pass in silence."""
+        if missing := self.categories.keys() - known:
+            names = sorted({name for category in missing for name in self.categories[category]})
+            raise ConfigError(
+                f"policy {', '.join(names)}: no rail finds {', '.join(sorted(missing))}; "
+                f"there are {', '.join(sorted(known))}"
+            )
 
 
 def read(file: Path) -> PolicyFile:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
-from headrace.errors import ConfigError
 from headrace.guard.policy import PolicyFile, RailsConfig
 from headrace.guard.rail import Rail
 
@@ -13,27 +12,10 @@ CANARY = "canary"
 
 
 def build(file: PolicyFile, environment: Mapping[str, str] = os.environ) -> list[Rail]:
-    """Raises `StartupError` and its children when one cannot be built: a category that nobody looks for would
-    pass in silence."""
-    wanted = set(file.categories)
-    rails: list[Rail] = []
-    for categories, make in _builders(file.rails, environment):
-        if wanted.intersection(categories):
-            rails.append(make())
-            wanted.difference_update(categories)
-    if wanted:
-        known = sorted(
-            {category for categories, _ in _builders(file.rails, environment) for category in categories}
-        )
-        names = sorted({name for category in wanted for name in file.categories[category]})
-        raise ConfigError(
-            f"policy {', '.join(names)}: no rail finds {', '.join(sorted(wanted))}; there are {', '.join(known)}"
-        )
-    return rails
-
-
-def _list(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names))
+    """Raises `StartupError` and its children when one cannot be built, or when none finds what a policy names."""
+    builders = list(_builders(file.rails, environment))
+    file.check_found({category for categories, _ in builders for category in categories})
+    return [make() for categories, make in builders if not categories.isdisjoint(file.categories)]
 
 
 def _builders(

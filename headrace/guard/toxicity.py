@@ -1,12 +1,13 @@
 """Toxicity by words: alt-profanity-check's model and our own head, whose margins are averaged.
 
-Words alone cannot tell hate from counter-speech that quotes it (docs/model-cards/toxicity.md).
+Words alone cannot tell hate from counter-speech that quotes it (docs/guardrails.md).
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from headrace.guard.head import Head, logistic
 from headrace.guard.pieces import worst
 from headrace.guard.rail import Scores
+from headrace.guard.readings import readings
 
 CATEGORY = "toxicity"
 WEIGHTS = Path(__file__).parent / "weights" / "toxicity.npz"
@@ -30,11 +32,13 @@ class ToxicityRail:
         import profanity_check
 
         self._head = Head.load(weights)
+        version = metadata.version("alt-profanity-check")
         self._profanity = profanity_check.predict_prob
-        self.backend = f"alt-profanity-check 1.9.1 + head {self._head.sha256[:16]}"
+        self.backend = f"alt-profanity-check {version} + head {self._head.sha256[:16]}"
 
     def score_batch(self, texts: Sequence[str]) -> list[Scores]:
-        return [Scores({CATEGORY: float(score)}) for score in worst(texts, self._scores)]
+        scores = worst([readings(text) for text in texts], self._scores)
+        return [Scores({CATEGORY: float(score)}) for score in scores]
 
     def _scores(self, texts: Sequence[str]) -> NDArray[np.float64]:
         with warnings.catch_warnings():

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from headrace.guard.folding import fold
 from headrace.guard.pieces import MOST, SIZE, STEP, pieces, worst
+from headrace.guard.readings import readings
 
 
 @given(st.integers(0, 5000), st.integers(0, 5000))
@@ -30,7 +31,8 @@ def test_the_worst_piece_of_the_worst_reading_counts() -> None:
     def count(texts: Sequence[str]) -> NDArray[np.float64]:
         return np.array([float(text.count("hate")) for text in texts])
 
-    scores = worst(["nothing", "x" * 1000 + " h4te hate", "hate " * 3, ""], count)
+    texts = ["nothing", "x" * 1000 + " h4te hate", "hate " * 3, ""]
+    scores = worst([readings(text) for text in texts], count)
     assert scores.tolist() == [0, 2, 3, 0]
 
 
