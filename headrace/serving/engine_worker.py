@@ -44,6 +44,9 @@ class EngineWorker:
     async def is_ready(self) -> bool:
         return await self.stats() is not None
 
+    async def until_crashed(self) -> str:
+        return await asyncio.Future()
+
     async def until_unfit(self, process: ChildProcess) -> str:
         return await asyncio.Future()
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import structlog
@@ -17,6 +19,8 @@ State = Literal["stopped", "starting", "ready", "waiting"]
 
 _READY_POLL_SECONDS = 0.05
 _LAST_WORDS_SECONDS = 0.1
+# Who died by one of these was ended by another.
+_KILLED = {-number for number in (signal.SIGHUP, signal.SIGINT, signal.SIGKILL, signal.SIGTERM)}
 
 log = structlog.get_logger()
 
@@ -35,8 +39,11 @@ class Part(Protocol):
     async def is_ready(self) -> bool:
         """Whether the part serves."""
 
+    async def until_crashed(self) -> str:
+        """Return how the process crashed although it still runs. Watched from the start."""
+
     async def until_unfit(self, process: ChildProcess) -> str:
-        """Return why the part cannot go on although its process runs. Cancelled when its process ends."""
+        """Return why the part cannot go on although its process runs. Watched once it is ready."""
 
     async def until_finished(self) -> None:
         """After SIGTERM: return when nothing that matters is left to do, so that the rest may be killed."""
@@ -46,6 +53,14 @@ class Part(Protocol):
 
     def explain(self, process: ChildProcess) -> str | None:
         """What the process said about its end, if it did."""
+
+
+@dataclass(frozen=True)
+class _End:
+    """Why a life ended, and whether the process ended itself: only then do its last words explain it."""
+
+    reason: str
+    by_itself: bool = False
 
 
 class Keeper:
@@ -74,9 +89,9 @@ class Keeper:
             self.process = await self.part.start()
             self._enter("starting")
             self._wish = asyncio.get_running_loop().create_future()
-            reason = await self._one_life(self.process, self._wish)
+            end = await self._one_life(self.process, self._wish)
             self._enter("waiting")
-            await self._bury(self.process, reason)
+            await self._bury(self.process, end)
             # Loading is no life: a part that dies at the end of every long load must not count as settled.
             delay = self._backoff.after_death(self._served_seconds())
             if delay is None:
@@ -85,7 +100,7 @@ class Keeper:
                     f"at last: {self.last_end}; see `headrace logs`"
                 )
             self.restarts += 1
-            log.warning("restart", of=self.part.name, reason=reason, after_seconds=delay)
+            log.warning("restart", of=self.part.name, reason=end.reason, after_seconds=delay)
             await asyncio.sleep(delay)
 
     def restart(self, reason: str) -> None:
@@ -100,19 +115,22 @@ class Keeper:
             self.part.on_ended()
         self._enter("stopped")
 
-    async def _one_life(self, process: ChildProcess, wish: asyncio.Future[str]) -> str:
-        """From the start to the end of one process; returns why it ended."""
+    async def _one_life(self, process: ChildProcess, wish: asyncio.Future[str]) -> _End:
+        """From the start to the end of one process."""
         end = asyncio.create_task(process.wait())
+        crash = asyncio.create_task(self.part.until_crashed())
         course = asyncio.create_task(self._course(process))
         try:
-            await asyncio.wait((end, course, wish), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((end, crash, course, wish), return_when=asyncio.FIRST_COMPLETED)
             # When all of it dies at once, the part's own end says more than that of one of its children.
             await asyncio.wait((end,), timeout=_LAST_WORDS_SECONDS)
             if end.done():
-                return describe_exit(end.result())
-            return wish.result() if wish.done() else course.result()
+                return _End(describe_exit(end.result()), by_itself=end.result() not in _KILLED)
+            if crash.done():
+                return _End(crash.result(), by_itself=True)
+            return _End(wish.result() if wish.done() else course.result())
         finally:
-            for task in (end, course):
+            for task in (end, crash, course):
                 task.cancel()
 
     async def _course(self, process: ChildProcess) -> str:
@@ -127,16 +145,14 @@ class Keeper:
         self._enter("ready")
         return await self.part.until_unfit(process)
 
-    async def _bury(self, process: ChildProcess, reason: str) -> None:
-        # What it said before it left by itself; a process that was killed had no say.
-        left = process.returncode is not None and process.returncode >= 0
-        explanation = self.part.explain(process) if left else None
+    async def _bury(self, process: ChildProcess, end: _End) -> None:
+        explanation = self.part.explain(process) if end.by_itself else None
         await process.kill()
         self.part.on_ended()
         self.process = None
-        self.last_end = reason if explanation is None else f"{reason} ({explanation})"
+        self.last_end = end.reason if explanation is None else f"{end.reason} ({explanation})"
         if not self._was_ready:
-            raise StartupError(explanation or f"the {self.part.name} ended at start ({reason}); see the log")
+            raise StartupError(explanation or f"the {self.part.name} ended at start ({end.reason}); see the log")
 
     def _served_seconds(self) -> float:
         return 0.0 if self._ready_since is None else time.monotonic() - self._ready_since

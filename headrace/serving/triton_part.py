@@ -49,14 +49,15 @@ class Triton:
         self._log_file = log_file
         self._client = client
         self._finished = asyncio.Event()
-        self._crashed: asyncio.Future[str] | None = None
+        self._crash = ""
+        self._crashed = asyncio.Event()
         self._errors = FirstErrors()
 
     async def start(self) -> ChildProcess:
         # A step's own start waits for the worker, so an empty gate is right at first.
         self._gate.reset()
         self._finished.clear()
-        self._crashed = asyncio.get_running_loop().create_future()
+        self._crashed.clear()
         self._errors = FirstErrors()
         return await ChildProcess.start(
             tritonserver.command(self._distribution, self._config, self._folder),
@@ -67,17 +68,15 @@ class Triton:
     async def is_ready(self) -> bool:
         return await self._client.ready(_ANSWER_SECONDS)
 
+    async def until_crashed(self) -> str:
+        await self._crashed.wait()
+        return self._crash
+
     async def until_unfit(self, process: ChildProcess) -> str:
         expected = repository.count_python_instances(
             [self._folder.models, self._folder.ensembles], self._config.profile
         )
-        death = asyncio.create_task(stubs.first_death(stubs.steps_of(process.pid), expected))
-        waits = [death] if self._crashed is None else [death, self._crashed]
-        try:
-            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            return done.pop().result()
-        finally:
-            death.cancel()
+        return await stubs.first_death(stubs.steps_of(process.pid), expected)
 
     async def until_finished(self) -> None:
         """All running requests are answered. The two seconds of unloading that follow are not worth waiting
@@ -94,11 +93,10 @@ class Triton:
 
     def _look_for_crash(self, line: str) -> None:
         match = _CRASHED.search(line)
-        if match is None or self._crashed is None or self._crashed.done():
+        if match is None or self._crashed.is_set() or (number := int(match["number"])) in _ORDERLY:
             return
-        number = int(match["number"])
-        if number not in _ORDERLY:
-            self._crashed.set_result(f"it crashed with {describe_exit(-number)}")
+        self._crash = f"it crashed with {describe_exit(-number)}"
+        self._crashed.set()
 
     def on_ended(self) -> None:
         if removed := shared_memory.sweep(self._folder.shared_memory_prefix):

@@ -24,6 +24,7 @@ class Script:
         self.lives = 0
         self.ended = 0
         self.unfit = asyncio.Event()
+        self.crashed = asyncio.Event()
         self._ready = False
 
     async def start(self) -> ChildProcess:
@@ -34,9 +35,15 @@ class Script:
 
     def _on_line(self, line: str) -> None:
         self._ready = self._ready or line == "up"
+        if line == "crashed":
+            self.crashed.set()
 
     async def is_ready(self) -> bool:
         return self._ready
+
+    async def until_crashed(self) -> str:
+        await self.crashed.wait()
+        return "it crashed"
 
     async def until_unfit(self, process: ChildProcess) -> str:
         if self._program.endswith(DIES_ONCE_UP):
@@ -52,8 +59,8 @@ class Script:
         self.ended += 1
 
     def explain(self, process: ChildProcess) -> str | None:
-        last = process.last_lines[-1] if process.last_lines else ""
-        return last.removeprefix("error: ") if last.startswith("error: ") else None
+        errors = (line.removeprefix("error: ") for line in process.last_lines if line.startswith("error: "))
+        return next(errors, None)
 
 
 UP = "print('up'); import time; time.sleep(60)"
@@ -133,6 +140,26 @@ async def test_a_failing_first_start_repeats_the_last_line() -> None:
     with pytest.raises(StartupError, match=r"^engine\.model: not there$"):
         await keeper.run()
     assert keeper.restarts == 0
+
+
+CAUSE = "print('error: engine.model: not there', flush=True); "
+
+
+@pytest.mark.parametrize(
+    "death",
+    ["import os; os.abort()", "print('crashed', flush=True); import time; time.sleep(60)"],
+    ids=["by a signal", "and hangs"],
+)
+async def test_a_crash_at_the_first_start_does_not_hide_its_cause(death: str) -> None:
+    keeper, _ = keeper_of(Script(CAUSE + death))
+    with pytest.raises(StartupError, match=r"^engine\.model: not there"):
+        await keeper.run()
+
+
+async def test_what_a_killed_part_said_is_not_its_cause() -> None:
+    keeper, _ = keeper_of(Script(CAUSE + "import os; os.kill(os.getpid(), 9)"))
+    with pytest.raises(StartupError, match=r"ended at start \(SIGKILL\)"):
+        await keeper.run()
 
 
 async def test_a_part_that_is_never_ready_counts_as_dead() -> None:
