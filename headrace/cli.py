@@ -183,11 +183,20 @@ def ask(
     seed: Annotated[
         int | None, typer.Option(min=0, max=2**64 - 1, help="Makes a sampled answer repeatable.")
     ] = None,
+    guard_policy: Annotated[
+        str | None, typer.Option(help="Which policy of policy.yaml judges it; the default one.")
+    ] = None,
     seconds: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds for the whole answer.")] = 300.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object at the end.")] = False,
 ) -> None:
     """Ask one question and print the answer as it comes; Ctrl-C stops it in the engine too."""
-    wish = Question(text_input=question, max_tokens=max_tokens, temperature=temperature, seed=seed)
+    wish = Question(
+        text_input=question,
+        max_tokens=max_tokens,
+        temperature=temperature,
+        seed=seed,
+        guard_policy=guard_policy,
+    )
     with one_line_errors(), _signals_end_it():
         address = addresses(config.load(config_file))["grpc"]
         asyncio.run(_cancelled_by_signals(_ask(address, wish, seconds, as_json)))

@@ -62,6 +62,7 @@ class Question:
     stop_words: tuple[str, ...] = ()
     cache_scope: str | None = None
     """Who may share a cached answer."""
+    guard_policy: str | None = None
 
     def tensors(self) -> list[InferInput]:
         """Input tensors, [1, 1] each; `stop_words` is [1, n]. Raises `InvalidRequest` for what none can hold."""
@@ -71,6 +72,7 @@ class Question:
             ("temperature", self.temperature, np.float32),
             ("random_seed", self.seed, np.uint64),
             ("cache_scope", self.cache_scope, np.object_),
+            ("guard_policy", self.guard_policy, np.object_),
         )
         tensors = [_tensor(name, [value], dtype) for name, value, dtype in named if value is not None]
         if self.stop_words:

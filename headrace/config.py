@@ -25,8 +25,9 @@ from headrace.yaml_file import Document, Location, Section
 
 ENV_PREFIX = "HEADRACE_"
 CONFIG_FILE_ENV = "HEADRACE_CONFIG"
-OTHER_ENVS = (CONFIG_FILE_ENV, "HEADRACE_HOME", "HEADRACE_SOCKET")
-"""Names with the prefix that set no key: this file, where things lie, the engine's socket in a running stack."""
+OTHER_ENVS = (CONFIG_FILE_ENV, "HEADRACE_HOME", "HEADRACE_SOCKET", "HEADRACE_CANARY")
+"""Names with the prefix that set no key: this file, where things lie, the engine's socket in a running stack,
+and words of the system prompt that no answer may hold."""
 PORT_ENVS = {
     "http_port": "TRITON_HTTP_PORT",
     "grpc_port": "TRITON_GRPC_PORT",
@@ -154,6 +155,13 @@ class ServerConfig(Section):
         return self
 
 
+class GuardConfig(Section):
+    """The safety filters."""
+
+    policy: Path = paths.PROJECT / "policy.yaml"
+    """What they do: docs/guardrails.md. Read anew when it changes."""
+
+
 class Config(BaseSettings):
     """The whole of `headrace.yaml`."""
 
@@ -167,6 +175,7 @@ class Config(BaseSettings):
     engine: EngineConfig = Field(default_factory=EngineConfig)
     coalescing: CoalescingConfig = Field(default_factory=CoalescingConfig)
     limits: LimitsConfig = Field(default_factory=LimitsConfig)
+    guard: GuardConfig = Field(default_factory=GuardConfig)
 
     @classmethod
     def settings_customise_sources(

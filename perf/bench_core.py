@@ -22,7 +22,7 @@ from perf.load import LoadClient
 from perf.prompts import PromptMaker
 from perf.records import Recorder
 from perf.sides import Platform, bare_engine
-from perf.stack import config_file, end_on_sigterm, running
+from perf.stack import config_file, end_on_sigterm, running, without_guards
 
 _PARTS = ("engine", "steps", "policies", "path")
 console = Console(highlight=False)
@@ -75,7 +75,7 @@ async def path_alone(record: Recorder, config: Config, prompts: PromptMaker, pla
 
 
 async def run(file: Path, plan: Plan, parts: tuple[str, ...]) -> None:
-    config = configuration.load()
+    config = without_guards(configuration.load())
     record = Recorder(file, machine.facts(config, parts=list(parts), **asdict(plan)))
     prompts = PromptMaker(config.engine.model, random.SystemRandom().getrandbits(32))
     experiments = dict(zip(_PARTS, (against_the_bare_engine, by_step_size, by_policy, path_alone), strict=True))

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Generator, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import hypothesis
 import pytest
 
+from perf.stack import NO_GUARDS
+from tests.guarded_stack import GuardedStack
 from tests.stack import Stack
+
+AnyStack = TypeVar("AnyStack", bound=Stack)
 
 # The machine is shared: how long an example takes says nothing of the code.
 hypothesis.settings.register_profile("shared", deadline=None)
@@ -28,6 +32,7 @@ MOCK = {
     "HEADRACE_ENGINE__MOCK__TOKENS_PER_STEP": "1",
     "HEADRACE_LIMITS__MAX_OUTPUT_TOKENS": "4000",
     "HEADRACE_SERVER__RESPONSE_CACHE_MB": "1",
+    "HEADRACE_GUARD__POLICY": str(NO_GUARDS),
 }
 
 
@@ -42,17 +47,22 @@ def pytest_configure() -> None:
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     """The real model."""
-    yield from _running(OPENVINO)
+    yield from _running(Stack(**OPENVINO))
 
 
 @pytest.fixture(scope="session")
 def mock_stack() -> Iterator[Stack]:
     """The engine without a model, behind the same Triton: fast, and its answers are known beforehand."""
-    yield from _running(MOCK)
+    yield from _running(Stack(**MOCK))
 
 
-def _running(settings: dict[str, str]) -> Iterator[Stack]:
-    stack = Stack(**settings)
+@pytest.fixture(scope="session")
+def guarded_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedStack]:
+    """All rails, policies that tests may change, and an engine that answers with the words of its prompt."""
+    yield from _running(GuardedStack(tmp_path_factory.mktemp("guarded") / "policy.yaml", **MOCK))
+
+
+def _running(stack: AnyStack) -> Iterator[AnyStack]:
     stack.up()
     yield stack
     stack.down()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from headrace.guard.judge import Asked, Judged
-from headrace.guard.policy import Policy
+from headrace.guard.policy import Policy, StreamMode
 from headrace.guard.verdict import Verdict
 from headrace.guard.windows import Window, Windows
 
@@ -24,12 +24,14 @@ class GuardedAnswer:
     """Give it the text as it comes, have its windows judged, and show what `settle` returns.
 
     The verdicts and the text in the end are the same however the text arrives. So one class serves streams and
-    whole answers: a whole answer is one feed.
+    whole answers: a whole answer is one feed, in the mode `buffered`.
     """
 
-    def __init__(self, name: str, policy: Policy) -> None:
+    def __init__(self, name: str, policy: Policy, mode: StreamMode | None = None) -> None:
+        """`mode` instead of the policy's own. A policy that looks for nothing in answers holds nothing back."""
         self._name = name
         self._policy = policy
+        self._mode = (mode or policy.stream) if policy.response else "async"
         self._windows = Windows()
         self._held: list[str] = []
         self._final = False
@@ -39,8 +41,9 @@ class GuardedAnswer:
     def feed(self, text: str, final: bool = False) -> tuple[str, list[Asked]]:
         """Text that is shown before it is judged (mode `async` alone), and the windows that have to be judged."""
         self._final = self._final or final
-        asked = [Asked(self._name, "response", window) for window in self._windows.feed(text, final)]
-        return (text if self._policy.stream == "async" else ""), asked
+        windows = self._windows.feed(text, final) if self._policy.response else ()
+        asked = [Asked(self._name, "response", window) for window in windows]
+        return (text if self._mode == "async" else ""), asked
 
     def settle(self, judged: Sequence[Judged]) -> Shown:
         """`judged` are the verdicts of the windows of the last `feed`, in their order."""
@@ -50,7 +53,7 @@ class GuardedAnswer:
                 self.blocked = True
                 break
             self._held.append(one.text)
-        match self._policy.stream:
+        match self._mode:
             case "async":
                 shown = ""  # it was shown before it was judged
             case "windowed":

@@ -51,7 +51,8 @@ def check(
     with one_line_errors():
         file = policy.read(policy_file)
         judged = examine.whole(Judge(file, rails.build(file), _Nobody()), name, direction, text)
-    typer.echo(judged.verdict.json())
+    shown = {"policy": judged.verdict.policy, "version": judged.verdict.version} | judged.verdict.summary()
+    typer.echo(json.dumps(shown))
     if judged.verdict.action == "block":
         raise typer.Exit(4)
     typer.echo(judged.text)

@@ -24,6 +24,8 @@ class Asked:
     policy: str
     direction: Direction
     window: Window
+    exempt: frozenset[str] = frozenset()
+    """Categories that are not looked for in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,8 @@ class Judge:
             self._observer.rail(runner.rail, direction, len(texts), time.perf_counter() - began, error)
 
     def _needs(self, rail: Rail, asked: Asked) -> bool:
-        return not rail.categories.isdisjoint(self._file.policies[asked.policy].thresholds(asked.direction))
+        looked_for = self._file.policies[asked.policy].thresholds(asked.direction).keys() - asked.exempt
+        return not rail.categories.isdisjoint(looked_for)
 
     def _decide(self, asked: Asked, found: Sequence[Scores], errors: Sequence[str]) -> Judged:
         policy = self._file.policies[asked.policy]
@@ -113,7 +116,7 @@ class Judge:
         spans: list[Span] = []
         for given in found:
             for category, highest in given.by_category.items():
-                if (levels := thresholds.get(category)) is None:
+                if (levels := thresholds.get(category)) is None or category in asked.exempt:
                     continue
                 score = highest
                 here = [span for span in given.spans if span.category == category]

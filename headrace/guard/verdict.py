@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
 import msgspec
 
+from headrace.errors import InvalidRequest
 from headrace.guard.policy import SEVERITY, Action, Direction, Policy
 
 
@@ -41,19 +43,53 @@ class Verdict:
         action = most_severe((self.action, other.action))
         return Verdict(self.policy, self.version, self.direction, action, scores, redactions, errors)
 
-    def json(self) -> str:
-        """As the tensor `guard` carries it."""
+    def summary(self) -> dict[str, object]:
+        """Without what both directions share."""
         shown: dict[str, object] = {
             "action": self.action,
-            "policy": self.policy,
-            "version": self.version,
             "scores": {category: round(score, 4) for category, score in sorted(self.scores.items())},
         }
         if self.redactions:
             shown["redactions"] = dict(sorted(self.redactions.items()))
         if self.errors:
             shown["errors"] = list(self.errors)
-        return msgspec.json.encode(shown).decode()
+        return shown
+
+
+class PromptVerdict(msgspec.Struct, frozen=True):
+    """What the guard of the answer has to know of the prompt's. Travels between the two steps as JSON."""
+
+    policy: str
+    blocked: bool
+    summary: msgspec.Raw
+
+    @classmethod
+    def of(cls, verdict: Verdict) -> PromptVerdict:
+        return cls(verdict.policy, verdict.action == "block", msgspec.Raw(msgspec.json.encode(verdict.summary())))
+
+    def json(self) -> str:
+        return msgspec.json.encode(self).decode()
+
+    @classmethod
+    def read(cls, text: str) -> PromptVerdict:
+        """Raises `InvalidRequest`."""
+        try:
+            return msgspec.json.decode(text, type=cls)
+        except msgspec.MsgspecError as error:
+            raise InvalidRequest("prompt_verdict", f"not what the prompt's guard says: {error}") from None
+
+
+def guard_json(prompt: PromptVerdict, response: Verdict) -> str:
+    """The output `guard`: what was decided about a request, and why."""
+    before: dict[str, object] = msgspec.json.decode(prompt.summary)
+    shown = {
+        "action": most_severe((cast("Action", before["action"]), response.action)),
+        "policy": response.policy,
+        "version": response.version,
+        "prompt": before,
+        "response": response.summary(),
+    }
+    return msgspec.json.encode(shown).decode()
 
 
 def most_severe(actions: Iterable[Action]) -> Action:

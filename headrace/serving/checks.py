@@ -14,6 +14,7 @@ from headrace.build import manifest, model
 from headrace.build.triton import TritonDistribution
 from headrace.config import PORT_ENVS, Config
 from headrace.errors import StartupError
+from headrace.guard import policy
 from headrace.serving import listen, repository, shared_memory
 
 _MIB = 1024 * 1024
@@ -122,6 +123,7 @@ def check_all(config: Config, project: Path = paths.PROJECT) -> TritonDistributi
     check_ports(config)
     distribution = TritonDistribution.locate()
     check_model(config)
+    policy.read(config.guard.policy)
     repositories = [project / "model_repository", project / "ensembles"]
     # One more for the gate.
     stubs = repository.count_python_instances(repositories, config.profile) + 1

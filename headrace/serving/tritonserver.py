@@ -12,6 +12,8 @@ from headrace.serving import listen
 from headrace.serving.run_folder import RunFolder
 
 SOCKET_ENV = "HEADRACE_SOCKET"
+# Ours, but no settings.
+_PASSED_ON = ("HEADRACE_HOME", "HEADRACE_CANARY")
 # Seconds that Triton waits for what still runs once it was told to stop; the drain has happened before.
 EXIT_TIMEOUT_SECONDS = 5
 ADMIN_APIS = "shared-memory,model-repository,trace,logging"
@@ -64,7 +66,7 @@ def stack_environment(caller: Mapping[str, str], folder: RunFolder) -> dict[str,
     kept = {
         name: value
         for name, value in caller.items()
-        if name not in PORT_ENVS.values() and (name == "HEADRACE_HOME" or not name.startswith("HEADRACE_"))
+        if name not in PORT_ENVS.values() and (name in _PASSED_ON or not name.startswith("HEADRACE_"))
     }
     return kept | {
         CONFIG_FILE_ENV: str(folder.config_file),

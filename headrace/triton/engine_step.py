@@ -5,8 +5,8 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import structlog
@@ -25,6 +25,7 @@ log = structlog.get_logger()
 
 CANCEL_POLL_SECONDS = 0.02
 MAX_SCOPE_BYTES = 256
+MAX_VERDICT_BYTES = 65_536
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,11 @@ class Reply:
     prompt_tokens: int
     token_ids: tuple[int, ...] = ()
     log_probs: tuple[float, ...] = ()
-    finish_reason: FinishReason | None = None
+    finish_reason: FinishReason | Literal["content_filter"] | None = None
     stop: tuple[str, ...] = ()
     """The request's stop strings, with its first reply: later steps see no tensor that does not come from here."""
+    prompt_verdict: str = ""
+    """As it came, with the first reply too: the answer's guard needs it."""
 
 
 def reply_outputs(reply: Reply) -> dict[str, NDArray[Any]]:
@@ -48,6 +51,16 @@ def reply_outputs(reply: Reply) -> dict[str, NDArray[Any]]:
         "stream_id": np.array([[reply.stream_id]], dtype=np.uint64),
         "answer_stop_words": string_tensor(*reply.stop),
     }
+
+
+def stream_outputs(reply: Reply) -> dict[str, NDArray[Any]]:
+    """What the steps behind the streaming model need besides."""
+    return reply_outputs(reply) | {"engine_prompt_verdict": string_tensor(reply.prompt_verdict)}
+
+
+def stream_tag(stream_id: int) -> str:
+    """By it a step that has no request id can stop a stream: the worker knows each by both."""
+    return f"stream-{stream_id}"
 
 
 class Sender(Protocol):
@@ -64,12 +77,10 @@ class Sender(Protocol):
 class _Request:
     """One request at the worker: turns its tokens into replies."""
 
-    def __init__(self, step: EngineStep, submit: Submit, sender: Sender) -> None:
+    def __init__(self, step: EngineStep, submit: Submit, opening: Reply, sender: Sender) -> None:
         self._step = step
         self._key = submit.key
-        self._stream_id = secrets.randbits(63)
-        self._prompt_tokens = len(submit.token_ids)
-        self._stop = submit.sampling.stop
+        self._opening = opening
         self._sender = sender
         # Triton 2.51 crashes when a request is asked about its cancellation after its final response.
         self._lock = threading.Lock()
@@ -87,15 +98,13 @@ class _Request:
             # As a success it would go into the response cache and answer the next one who asks.
             self._fail(RequestCancelled("the request was stopped before its answer was complete"))
             return
-        reply = Reply(
-            self._stream_id,
-            self._prompt_tokens,
-            tokens.token_ids,
-            tokens.log_probs,
-            tokens.finish_reason,
-            self._stop,
+        reply = replace(
+            self._opening,
+            token_ids=tokens.token_ids,
+            log_probs=tokens.log_probs,
+            finish_reason=tokens.finish_reason,
         )
-        self._stop = ()
+        self._opening = replace(self._opening, stop=(), prompt_verdict="")
         with self._lock:
             self._ended = final
             self._sender.send(reply, final)
@@ -143,16 +152,22 @@ class EngineStep:
         token_ids = tensors.integers(get, "input_ids", self._limits.max_prompt_tokens)
         if not token_ids or min(token_ids) < 0:  # which id is too high, the worker knows
             raise InvalidRequest("input_ids", "expected at least one token id, each 0 or more, shape [1, n]")
-        key = self._client.new_key()
-        submit = Submit(
-            key,
-            request_id,
-            token_ids,
-            read_sampling(get, self._limits),
-            tensors.text(get, "cache_scope", MAX_SCOPE_BYTES) or "",
-            self.streams,
+        sampling = read_sampling(get, self._limits)
+        opening = Reply(
+            stream_id=secrets.randbits(63),
+            prompt_tokens=len(token_ids),
+            stop=sampling.stop,
+            prompt_verdict=tensors.text(get, "prompt_verdict", MAX_VERDICT_BYTES) or "",
         )
-        request = _Request(self, submit, sender)
+        if tensors.flag(get, "blocked"):
+            sender.send(replace(opening, finish_reason="content_filter"), final=True)
+            return
+        key = self._client.new_key()
+        scope = tensors.text(get, "cache_scope", MAX_SCOPE_BYTES) or ""
+        tags = (request_id, stream_tag(opening.stream_id))
+        first_tokens = tensors.integer(get, "first_tokens") or 1
+        submit = Submit(key, tags, token_ids, sampling, scope, self.streams, first_tokens)
+        request = _Request(self, submit, opening, sender)
         if tensors.flag(get, "watch_cancel", default=True):
             with self._lock:
                 self._watched[key] = request

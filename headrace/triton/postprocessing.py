@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import get_args
 
@@ -13,13 +11,9 @@ from headrace.errors import InvalidRequest
 from headrace.text.answer import AnswerText
 from headrace.text.tokenizer import Tokenizer
 from headrace.triton import tensors
+from headrace.triton.idle import Streams
 from headrace.triton.sampling import read_stop_words
 from headrace.triton.tensors import GetTensor
-
-IDLE_SECONDS = 300.0
-"""A stream that brought nothing for so long has lost its engine: its state is dropped."""
-MAX_STREAMS = 16_384
-"""Far more than any engine runs: only a caller of this step who never ends its streams gets there."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +26,9 @@ class AnswerPiece:
     """Of the whole answer so far."""
     log_probs: tuple[float, ...]
     """Of the tokens since the last piece; empty when not asked for."""
+    stream_id: int = 0
+    prompt_verdict: str = ""
+    """With the first piece, for the guard that follows."""
 
 
 @dataclass
@@ -39,7 +36,8 @@ class _Stream:
     text: AnswerText
     completion_tokens: int = 0
     log_probs: tuple[float, ...] = ()
-    touched: float = 0.0
+    prompt_verdict: str = ""
+    """Until a piece has carried it on."""
 
 
 class Postprocessor:
@@ -48,7 +46,7 @@ class Postprocessor:
     def __init__(self, tokenizer: Tokenizer, limits: LimitsConfig) -> None:
         self._tokenizer = tokenizer
         self._limits = limits
-        self._streams: OrderedDict[int, _Stream] = OrderedDict()
+        self._streams: Streams[_Stream] = Streams()
 
     def __len__(self) -> int:
         return len(self._streams)
@@ -60,12 +58,12 @@ class Postprocessor:
     def piece(self, get: GetTensor) -> AnswerPiece | None:
         """The next piece of a stream; None when nothing of it can be shown yet."""
         stream_id = tensors.integer(get, "stream_id") or 0
-        stream = self._streams.pop(stream_id, None) or self._new_stream(get)
+        stream = self._streams.take(stream_id) or self._new_stream(get)
         piece = self._add(stream, get)
         if not piece.finish_reason:
-            self._remember(stream_id, stream)
+            self._streams.keep(stream_id, stream)
             if not piece.text:
-                stream.log_probs = piece.log_probs
+                stream.log_probs, stream.prompt_verdict = piece.log_probs, piece.prompt_verdict
                 return None
         return piece
 
@@ -82,24 +80,18 @@ class Postprocessor:
             prompt_tokens=tensors.integer(get, "engine_prompt_tokens") or 0,
             completion_tokens=stream.completion_tokens,
             log_probs=stream.log_probs + tensors.numbers(get, "output_log_probs"),
+            stream_id=tensors.integer(get, "stream_id") or 0,
+            prompt_verdict=stream.prompt_verdict or tensors.text(get, "engine_prompt_verdict", 2**16) or "",
         )
-        stream.log_probs = ()
+        stream.log_probs, stream.prompt_verdict = (), ""
         return piece
-
-    def _remember(self, stream_id: int, stream: _Stream) -> None:
-        now = time.monotonic()
-        stream.touched = now
-        self._streams[stream_id] = stream
-        while len(self._streams) > MAX_STREAMS or now - next(iter(self._streams.values())).touched > IDLE_SECONDS:
-            self._streams.popitem(last=False)
 
 
 def _finish_reason(get: GetTensor) -> str:
     """Empty while the answer goes on."""
     name = "engine_finish_reason"
     reason = tensors.text(get, name, max_bytes=64) or ""
-    if reason not in ("", *get_args(FinishReason)):
-        raise InvalidRequest(
-            name, f"got {reason!r}, expected one of {', '.join(get_args(FinishReason))}, or nothing"
-        )
+    known = (*get_args(FinishReason), "content_filter")
+    if reason and reason not in known:
+        raise InvalidRequest(name, f"got {reason!r}, expected one of {', '.join(known)}, or nothing")
     return reason

@@ -69,7 +69,7 @@ class WorkerClient:
         self._send(protocol.Abort(key))
 
     def stop_tag(self, tag: str) -> None:
-        """Stop every live request with this Triton request id."""
+        """Stop every live request with this tag."""
         self._send(protocol.StopTag(tag))
 
     def ask_stats(self) -> None:

@@ -2,7 +2,7 @@
 
 A frame is a 4-byte big-endian length and a msgpack list of messages, so that one frame can carry a step's
 output for every stream. `key` numbers a request within its connection; `tag` is the Triton request id, which
-clients may reuse.
+clients may reuse, or the name of a stream.
 """
 
 from __future__ import annotations
@@ -27,12 +27,15 @@ class Message(msgspec.Struct, frozen=True, array_like=True, tag=True, omit_defau
 
 class Submit(Message, frozen=True):
     key: int
-    tag: str
+    tags: tuple[str, ...]
+    """By any of them it can be stopped: the Triton request id, and the name of its stream."""
     token_ids: tuple[int, ...]
     sampling: SamplingParams
     cache_scope: str = ""
     stream: bool = True
     """False: all tokens in one `Tokens` at the end."""
+    first_tokens: int = 1
+    """Of a stream: how many tokens at its start travel alone."""
 
 
 class Abort(Message, frozen=True):

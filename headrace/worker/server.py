@@ -99,7 +99,8 @@ class Worker:
             raise
         live = _Live(connection, submit, engine_id)
         self._live[engine_id] = live
-        self._by_tag.setdefault(submit.tag, set()).add(engine_id)
+        for tag in submit.tags:
+            self._by_tag.setdefault(tag, set()).add(engine_id)
         live.task = asyncio.create_task(self._carry(live, deltas))
         return engine_id
 
@@ -142,15 +143,18 @@ class Worker:
         live = self._live.pop(engine_id, None)
         if live is None:
             return
-        ids = self._by_tag[live.submit.tag]
-        ids.discard(engine_id)
-        if not ids:
-            del self._by_tag[live.submit.tag]
+        for tag in live.submit.tags:
+            ids = self._by_tag[tag]
+            ids.discard(engine_id)
+            if not ids:
+                del self._by_tag[tag]
 
     async def _carry(self, live: _Live, deltas: AsyncIterator[TokenDelta]) -> None:
         """From the engine's deltas to the connection's frames, until the request has ended."""
         connection, key = live.connection, live.submit.key
-        outbox = Outbox(key, Coalescer(self._policy, live.submit.stream), connection.send)
+        outbox = Outbox(
+            key, Coalescer(self._policy, live.submit.stream, live.submit.first_tokens), connection.send
+        )
         try:
             await self._forward(live, deltas, outbox)
         except Exception as error:  # noqa: BLE001 - the client must hear of every end

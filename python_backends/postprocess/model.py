@@ -42,7 +42,11 @@ class TritonPythonModel:
         if piece is None:
             sender.send(flags=FINAL)  # all of it is held back: the client sees nothing
         else:
-            sender.send(response(_outputs(piece, piece.log_probs)), flags=FINAL)
+            outputs = _outputs(piece, piece.log_probs) | {
+                "stream_id": row(piece.stream_id, np.uint64),
+                "prompt_verdict": string_tensor(piece.prompt_verdict),
+            }
+            sender.send(response(outputs), flags=FINAL)
 
 
 def _outputs(piece: AnswerPiece, log_probs: tuple[float, ...]) -> Outputs:

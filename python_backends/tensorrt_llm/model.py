@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from headrace import config
 from headrace.errors import InvalidRequest, StartupError
-from headrace.triton.adapter import FINAL, error_response, reader, request_id, response
+from headrace.triton.adapter import FINAL, Outputs, error_response, reader, request_id, response
 from headrace.triton.engine_metrics import EngineMetrics
-from headrace.triton.engine_step import EngineStep, Reply, reply_outputs
+from headrace.triton.engine_step import EngineStep, Reply, reply_outputs, stream_outputs
 from headrace.worker.client import WorkerClient
 
 
@@ -34,7 +35,7 @@ class TritonPythonModel:
 
     def execute(self, requests: list[Any]) -> None:
         for request in requests:
-            sender = _ResponseSender(request)
+            sender = _ResponseSender(request, stream_outputs if self._step.streams else reply_outputs)
             try:
                 self._step.start(reader(request), request_id(request), sender)
             except InvalidRequest as error:
@@ -49,11 +50,12 @@ class TritonPythonModel:
 class _ResponseSender:
     """`headrace.triton.engine_step.Sender` over Triton's response sender."""
 
-    def __init__(self, request: Any) -> None:
+    def __init__(self, request: Any, outputs: Callable[[Reply], Outputs]) -> None:
         self._sender = request.get_response_sender()
+        self._outputs = outputs
 
     def send(self, reply: Reply, final: bool) -> None:
-        self._sender.send(response(reply_outputs(reply)), flags=FINAL if final else 0)
+        self._sender.send(response(self._outputs(reply)), flags=FINAL if final else 0)
 
     def fail(self, error: Exception) -> None:
         self._sender.send(error_response(error), flags=FINAL)

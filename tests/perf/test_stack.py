@@ -14,13 +14,13 @@ from headrace.worker import control
 from perf.core.coalescing import with_mock
 from perf.load import STREAM_MODEL, LoadClient, closed_loop, question
 from perf.prompts import PromptMaker
-from perf.stack import running
+from perf.stack import running, without_guards
 
 _SEED_PROMPTS, _PROMPT_TOKENS, _NEW_TOKENS = 3, 60, 20
 
 
 async def test_a_stack_runs_as_configured_and_leaves_nothing() -> None:
-    asked = with_mock(config.load(), step_ms=0.5)
+    asked = with_mock(without_guards(config.load()), step_ms=0.5)
     asked = asked.model_copy(update={"coalescing": asked.coalescing.model_copy(update={"max_tokens": 4})})
     (prompt,) = PromptMaker(paths.default_model(), _SEED_PROMPTS).make(1, _PROMPT_TOKENS)
     with running(asked) as stack:

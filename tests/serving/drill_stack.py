@@ -12,14 +12,16 @@ from typing import Any
 from headrace.client import Question
 from headrace.serving.status import Status
 from headrace.serving.stubs import steps_of
+from perf.stack import NO_GUARDS
 from tests.stack import Stack
 
 
 class DrillStack(Stack):
-    """On the mock engine, unless the settings say otherwise."""
+    """On the mock engine and without guards, unless the settings say otherwise."""
 
     def __init__(self, **settings: str) -> None:
-        super().__init__(**{"HEADRACE_ENGINE__NAME": "mock"} | settings)
+        plain = {"HEADRACE_ENGINE__NAME": "mock", "HEADRACE_GUARD__POLICY": str(NO_GUARDS)}
+        super().__init__(**plain | settings)
 
     def status(self) -> Status:
         status = self.folder.read_status()

@@ -60,7 +60,7 @@ def worker(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 def begin(client: WorkerClient, count: int) -> list[Inbox]:
     inboxes = [Inbox() for _ in range(count)]
     for inbox in inboxes:
-        client.submit(protocol.Submit(client.new_key(), "", (5, 6, 7), SamplingParams(max_tokens=2000)), inbox)
+        client.submit(protocol.Submit(client.new_key(), (), (5, 6, 7), SamplingParams(max_tokens=2000)), inbox)
     for inbox in inboxes:
         assert inbox.begun.wait(SECONDS)
     return inboxes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,8 @@ class Piece:
     prompt_tokens: int
     completion_tokens: int
     log_probs: tuple[float, ...]
+    guard: str = field(default="", compare=False)
+    """The verdict, of the public models."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ def grpc_piece(response: Any) -> Piece:
         prompt_tokens=int.from_bytes(raw["prompt_tokens"], "little"),
         completion_tokens=int.from_bytes(raw["completion_tokens"], "little"),
         log_probs=tuple(log_probs),
+        guard=_only_string(raw["guard"]).decode() if "guard" in raw else "",
     )
 
 
@@ -111,4 +114,5 @@ def json_piece(values: Mapping[str, Any]) -> Piece:
         prompt_tokens=values["prompt_tokens"],
         completion_tokens=values["completion_tokens"],
         log_probs=tuple(log_probs) if isinstance(log_probs, list) else (log_probs,),
+        guard=values.get("guard", ""),
     )

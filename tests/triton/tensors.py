@@ -27,6 +27,7 @@ DATATYPES = {
     "return_log_probs": "BOOL",
     "response_format": "BYTES",
     "cache_scope": "BYTES",
+    "guard_policy": "BYTES",
     # of the engine's own models
     "input_ids": "INT32",
     "stop": "BOOL",
@@ -48,6 +49,7 @@ OPTIONS: dict[str, Any] = {
     "return_log_probs": True,
     "response_format": '{"type":"string"}',
     "cache_scope": "a",
+    "guard_policy": "off",
 }
 """A good value for every public input that is no prompt."""
 

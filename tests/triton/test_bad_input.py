@@ -184,8 +184,15 @@ def test_a_bad_request_is_refused_by_name_and_the_server_goes_on(
     assert door.infer(mock_stack, GOOD).text == mock_answer("Good morning", 12)
 
 
-@pytest.mark.parametrize("name", OPTIONS)
-@pytest.mark.parametrize("door", DOORS, ids=str)
+ONE_OPTION = [
+    pytest.param(door, name, id=f"{door}-{name}")
+    for door in DOORS
+    for name in OPTIONS
+    if door.model != "completion" or name != "guard_policy"  # the cached half knows no policy
+]
+
+
+@pytest.mark.parametrize(("door", "name"), ONE_OPTION)
 def test_an_option_without_a_prompt_is_refused_by_the_prompts_name(
     mock_stack: Stack, door: Door, name: str
 ) -> None:

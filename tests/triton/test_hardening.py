@@ -37,6 +37,7 @@ OUTPUTS = {
     "prompt_tokens": "INT32",
     "completion_tokens": "INT32",
     "log_probs": "FP32",
+    "guard": "BYTES",
 }
 
 HTTP_ADMIN = [
@@ -148,10 +149,14 @@ def test_a_public_model_has_the_contracts_tensors_all_optional(mock_stack: Stack
     with Stub(mock_stack) as stub:
         config = stub.ModelConfig(service_pb2.ModelConfigRequest(name=model), timeout=10).config
         metadata = stub.ModelMetadata(service_pb2.ModelMetadataRequest(name=model), timeout=10)
-    # The cached half learns from the step before it whether the seed was the caller's.
-    internal = {"seed_drawn": "BOOL"} if model == "completion" else {}
-    assert {tensor.name: tensor.datatype for tensor in metadata.inputs} == PUBLIC | internal
-    assert {tensor.name: tensor.datatype for tensor in metadata.outputs} == OUTPUTS
+    inputs, outputs = dict(PUBLIC), dict(OUTPUTS)
+    if model == "completion":
+        # It learns from the steps before it what may go to the engine, and whether the seed was the caller's.
+        inputs |= {"prompt": "BYTES", "blocked": "BOOL", "seed_drawn": "BOOL"}
+        # It lies inside the guards: an answer in the cache has not been judged.
+        del inputs["guard_policy"], outputs["guard"]
+    assert {tensor.name: tensor.datatype for tensor in metadata.inputs} == inputs
+    assert {tensor.name: tensor.datatype for tensor in metadata.outputs} == outputs
     assert all(tensor.optional for tensor in config.input)
     many = {tensor.name for tensor in config.input if list(tensor.dims) != [1]}
     assert many == {"stop_words"}

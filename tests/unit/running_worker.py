@@ -107,7 +107,7 @@ def submit(
 ) -> tuple[int, Inbox]:
     key, inbox = client.new_key(), inbox or Inbox()
     parameters = SamplingParams(**{"max_tokens": 10, **sampling})
-    client.submit(protocol.Submit(key, tag, prompt, parameters, "", stream), inbox)
+    client.submit(protocol.Submit(key, (tag,), prompt, parameters, "", stream), inbox)
     return key, inbox
 
 

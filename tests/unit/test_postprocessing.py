@@ -12,7 +12,7 @@ from headrace import paths
 from headrace.config import LimitsConfig
 from headrace.errors import InvalidRequest
 from headrace.text.tokenizer import Tokenizer
-from headrace.triton import postprocessing
+from headrace.triton import idle
 from headrace.triton.engine_step import Reply, reply_outputs
 from headrace.triton.postprocessing import AnswerPiece, Postprocessor
 from headrace.triton.tensors import GetTensor
@@ -38,7 +38,7 @@ def postprocessor() -> Postprocessor:
 def test_a_whole_answer(postprocessor: Postprocessor) -> None:
     piece = postprocessor.whole(reply(1, "It is Paris.", finish_reason="length"))
     count = len(TOKENIZER.encode_plain("It is Paris."))
-    assert piece == AnswerPiece("It is Paris.", "length", 7, count, ())
+    assert piece == AnswerPiece("It is Paris.", "length", 7, count, (), stream_id=1)
     assert len(postprocessor) == 0
 
 
@@ -83,16 +83,16 @@ def test_a_stream_that_lost_its_engine_is_forgotten(
     clock = [0.0]
     monkeypatch.setattr("time.monotonic", lambda: clock[0])
     postprocessor.piece(reply(1, "lost"))
-    clock[0] = postprocessing.IDLE_SECONDS / 2
+    clock[0] = idle.IDLE_SECONDS / 2
     postprocessor.piece(reply(2, "alive"))
-    clock[0] = postprocessing.IDLE_SECONDS + 1
+    clock[0] = idle.IDLE_SECONDS + 1
     postprocessor.piece(reply(3, "new"))
     assert len(postprocessor) == 2
 
 
 def test_an_answer_without_tokens(postprocessor: Postprocessor) -> None:
     piece = postprocessor.piece(reply(1, [], finish_reason="cancelled"))
-    assert piece == AnswerPiece("", "cancelled", 7, 0, ())
+    assert piece == AnswerPiece("", "cancelled", 7, 0, (), stream_id=1)
     assert reply(1, [])("output_ids").shape == (1, 0)  # type: ignore[union-attr]
     assert reply(1, [])("output_ids").dtype == np.int32  # type: ignore[union-attr]
 
@@ -103,7 +103,7 @@ def test_an_answer_without_tokens(postprocessor: Postprocessor) -> None:
         ({"stop": ("a", "")}, "^answer_stop_words: string 1 is empty"),
         (
             {"finish_reason": "weird"},
-            "^engine_finish_reason: got 'weird', expected one of stop, length, cancelled",
+            "^engine_finish_reason: got 'weird', expected one of stop, length, cancelled, content_filter",
         ),
     ],
 )

@@ -11,7 +11,13 @@ from headrace.engine.interface import EngineStats, SamplingParams
 from headrace.worker import protocol
 
 SUBMIT = protocol.Submit(
-    7, "tag", (1, 2, 49_151), SamplingParams(max_tokens=3, stop=("é",), seed=2**64 - 1), "scope", False
+    7,
+    ("tag", "stream-7"),
+    (1, 2, 49_151),
+    SamplingParams(max_tokens=3, stop=("é",), seed=2**64 - 1),
+    "scope",
+    False,
+    3,
 )
 TO_WORKER: list[protocol.ToWorker] = [
     SUBMIT, protocol.Abort(7), protocol.StopTag("tag"), protocol.AskStats(), protocol.Drain(),

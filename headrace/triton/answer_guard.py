@@ -1,0 +1,72 @@
+"""The guard of answers that came whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from headrace.guard.answer import GuardedAnswer
+from headrace.guard.judge import Asked, Judge, Judged
+from headrace.guard.live import LivePolicy
+from headrace.guard.verdict import PromptVerdict, guard_json
+from headrace.triton import tensors
+from headrace.triton.tensors import GetTensor
+
+FILTERED = "content_filter"
+MAX_ANSWER_BYTES = 2**28
+"""Triton's own limit comes first."""
+MAX_VERDICT_BYTES = 65_536
+MAX_REASON_BYTES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class GuardedText:
+    text: str
+    finish_reason: str
+    log_probs: tuple[float, ...]
+    """None of a blocked answer: they would tell of tokens that are not shown."""
+    guard: str
+    """JSON; see `headrace.guard.verdict.guard_json`."""
+
+
+class _Asker:
+    def __init__(self, judge: Judge, get: GetTensor) -> None:
+        self._prompt = PromptVerdict.read(tensors.text(get, "prompt_verdict", MAX_VERDICT_BYTES) or "")
+        self._finish_reason = tensors.text(get, "finish_reason", MAX_REASON_BYTES) or ""
+        self._log_probs = tensors.numbers(get, "log_probs")
+        name, self._policy = judge.policy(self._prompt.policy)
+        self._answer = GuardedAnswer(name, self._policy, mode="buffered")
+        text = "" if self._prompt.blocked else tensors.text(get, "text_output", MAX_ANSWER_BYTES) or ""
+        self._unjudged, self.asked = self._answer.feed(text, final=True)
+
+    def guarded(self, judged: Sequence[Judged]) -> GuardedText:
+        shown = self._answer.settle(judged)
+        guard = guard_json(self._prompt, self._answer.verdict)
+        if self._prompt.blocked or shown.blocked:
+            return GuardedText(self._policy.refusal, FILTERED, (), guard)
+        return GuardedText(self._unjudged + shown.text, self._finish_reason, self._log_probs, guard)
+
+
+class AnswerGuard:
+    """Used from one thread."""
+
+    def __init__(self, policy: LivePolicy) -> None:
+        self._policy = policy
+
+    def judge(self, batch: Sequence[GetTensor]) -> list[GuardedText | Exception]:
+        """One result a request, in the same order: an error concerns nobody else."""
+        judge = self._policy.judge()
+        askers = [_read(judge, get) for get in batch]
+        asked: list[list[Asked]] = [[] if isinstance(asker, Exception) else asker.asked for asker in askers]
+        judged = iter(judge.judge([one for some in asked for one in some]))
+        return [
+            asker if isinstance(asker, Exception) else asker.guarded([next(judged) for _ in some])
+            for asker, some in zip(askers, asked, strict=True)
+        ]
+
+
+def _read(judge: Judge, get: GetTensor) -> _Asker | Exception:
+    try:
+        return _Asker(judge, get)
+    except Exception as error:  # noqa: BLE001 - told to the client
+        return error

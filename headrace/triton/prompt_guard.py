@@ -1,0 +1,94 @@
+"""The guard of prompts: what came in, as it may go on to the engine, and whether it may."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from headrace.config import LimitsConfig
+from headrace.guard.judge import FIELD, Asked, Judge, Judged
+from headrace.guard.live import LivePolicy
+from headrace.guard.policy import Policy
+from headrace.guard.verdict import PromptVerdict, Verdict
+from headrace.guard.windows import Window
+from headrace.text.messages import Message
+from headrace.triton import tensors
+from headrace.triton.prompt import Conversation, read_conversation
+from headrace.triton.tensors import GetTensor
+
+MAX_NAME_BYTES = 256
+FIRST_TOKENS = 3
+"""Tokens of a windowed stream that travel alone: the first word can be judged once the next one has begun."""
+# Who writes them instructs the model by right; all other categories hold for them too.
+_SYSTEM_MAY = frozenset({"injection"})
+
+
+@dataclass(frozen=True, slots=True)
+class GuardedPrompt:
+    prompt: str
+    """For the input `prompt` of the next step: the conversation, redacted."""
+    verdict: PromptVerdict
+    first_tokens: int
+
+    @property
+    def blocked(self) -> bool:
+        return self.verdict.blocked
+
+
+@dataclass(frozen=True, slots=True)
+class _Asker:
+    conversation: Conversation
+    name: str
+    policy: Policy
+
+    def asked(self) -> list[Asked]:
+        return [
+            Asked(
+                self.name,
+                "prompt",
+                Window("", message.text),
+                _SYSTEM_MAY if message.role == "system" else frozenset(),
+            )
+            for message in self.conversation.messages
+        ]
+
+    def guarded(self, judged: Sequence[Judged]) -> GuardedPrompt:
+        verdict = Verdict.none(self.name, self.policy, "prompt")
+        for one in judged:
+            verdict = verdict.merged(one.verdict)
+        messages = [_shown(*pair) for pair in zip(self.conversation.messages, judged, strict=True)]
+        said = Conversation(self.conversation.field, messages).as_prompt()
+        first_tokens = FIRST_TOKENS if self.policy.stream == "windowed" else 1
+        return GuardedPrompt(said, PromptVerdict.of(verdict), first_tokens)
+
+
+def _shown(message: Message, judged: Judged) -> Message:
+    if judged.verdict.action != "redact":
+        return message
+    return Message(message.role, judged.text, message.name)
+
+
+class PromptGuard:
+    """Used from one thread."""
+
+    def __init__(self, policy: LivePolicy, limits: LimitsConfig) -> None:
+        self._policy = policy
+        self._limits = limits
+
+    def judge(self, batch: Sequence[GetTensor]) -> list[GuardedPrompt | Exception]:
+        """One result a request, in the same order: an error concerns nobody else."""
+        judge = self._policy.judge()
+        askers = [self._read(judge, get) for get in batch]
+        asked = [[] if isinstance(asker, Exception) else asker.asked() for asker in askers]
+        judged = iter(judge.judge([one for some in asked for one in some]))
+        return [
+            asker if isinstance(asker, Exception) else asker.guarded([next(judged) for _ in some])
+            for asker, some in zip(askers, asked, strict=True)
+        ]
+
+    def _read(self, judge: Judge, get: GetTensor) -> _Asker | Exception:
+        try:
+            name, policy = judge.policy(tensors.text(get, FIELD, MAX_NAME_BYTES))
+            return _Asker(read_conversation(get, self._limits), name, policy)
+        except Exception as error:  # noqa: BLE001 - told to the client
+            return error
