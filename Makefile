@@ -73,6 +73,10 @@ perf: setup ## Measure the stack with NVIDIA's perf_analyzer (ARGS="--help")
 bench-core: setup ## Compare the stack with the bare engine in one run (ARGS="--help")
 	@$(BIN)/python -m perf.bench_core $(ARGS)
 
+.PHONY: bench-guard
+bench-guard: setup ## Measure what the guards cost, in one run with guards off (ARGS="--help")
+	@$(BIN)/python -m perf.bench_guard $(ARGS)
+
 ##@ Clean
 .PHONY: clean distclean
 clean: ## Remove caches of tools and compiled Python

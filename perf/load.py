@@ -68,12 +68,16 @@ class Load:
         return [s.ended - s.sent for s in self.samples]
 
 
-def question(model: str, prompt: Prompt, tokens: int, request_id: str = "") -> Message:
+def question(
+    model: str, prompt: Prompt, tokens: int, request_id: str = "", guard_policy: str | None = None
+) -> Message:
     """A greedy request for exactly `tokens` tokens."""
     message = service_pb2.ModelInferRequest(model_name=model, id=request_id)
     add_text(message, "text_input", prompt.text)
     add_int32(message, "max_tokens", tokens)
     add_int32(message, "min_tokens", tokens)
+    if guard_policy is not None:
+        add_text(message, "guard_policy", guard_policy)
     return message
 
 

@@ -11,6 +11,8 @@ from headrace.errors import StartupError
 
 RESULTS = Path(__file__).resolve().parent / "results" / "core.jsonl"
 """What the documents report: one whole run."""
+GUARD_RESULTS = RESULTS.with_name("guard.jsonl")
+"""The same of the guards."""
 TRIAL = RESULTS.with_name("core-trial.jsonl")
 """A run that goes on, was interrupted, or is not whole."""
 

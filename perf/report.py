@@ -23,8 +23,8 @@ from perf.statistics import FEWEST_ROUNDS, Bound, Estimate
 
 PAGE = paths.PROJECT / "docs" / "benchmarks.md"
 README = paths.PROJECT / "README.md"
-README_BEGIN = "<!-- written by `python -m perf.report` -->"
-README_END = "<!-- end -->"
+TABLE_BEGIN = "<!-- written by `python -m perf.report` -->"
+TABLE_END = "<!-- end -->"
 _COLOURS = {"pass": "green", "below target": "yellow", "inconclusive": "yellow", "fail": "red"}
 _ENGINES = {"mock": "a mock engine of 1 000 steps a second", "engine": "the real engine"}
 
@@ -86,19 +86,24 @@ def page(run: Run, charts: Sequence[str]) -> str:
         _METHOD,
     ]
     for table in _tables(run):
-        parts += [f"## {table.title}", "", *_markdown(table.rows), ""]
+        parts += [f"## {table.title}", "", *markdown(table.rows), ""]
         parts += [f"![{table.title}]({chart})\n" for chart in charts if Path(chart).name == table.chart]
     return "\n".join(parts).rstrip() + "\n"
 
 
 def readme(run: Run, text: str) -> str:
     """README's text with every required number between its two marks."""
-    before, _, rest = text.partition(README_BEGIN + "\n")
-    _, mark, after = rest.partition(README_END)
+    return filled(README, text, required_rows(findings.required(run)))
+
+
+def filled(file: Path, text: str, rows: Rows) -> str:
+    """A page's text with a table between its two marks."""
+    before, _, rest = text.partition(TABLE_BEGIN + "\n")
+    _, mark, after = rest.partition(TABLE_END)
     if not mark:
-        raise StartupError(f"{README}: expected the marks {README_BEGIN} and {README_END}")
-    table = "\n".join(_markdown(_required(findings.required(run))))
-    return f"{before}{README_BEGIN}\n{table}\n{README_END}{after}"
+        raise StartupError(f"{file}: expected the marks {TABLE_BEGIN} and {TABLE_END}")
+    table = "\n".join(markdown(rows))
+    return f"{before}{TABLE_BEGIN}\n{table}\n{TABLE_END}{after}"
 
 
 def charts(run: Run) -> dict[str, str]:
@@ -119,14 +124,14 @@ def charts(run: Run) -> dict[str, str]:
     return drawn
 
 
-_Rows = list[list[str]]
+Rows = list[list[str]]
 _RATES_CHART = "throughput.svg"
 
 
 @dataclass(frozen=True)
 class _Table:
     title: str
-    rows: _Rows
+    rows: Rows
     """The first one is the head."""
     chart: str | None = None
     """The name of the file that shows the same."""
@@ -134,7 +139,7 @@ class _Table:
 
 def _tables(run: Run) -> list[_Table]:
     tables = [
-        _Table("Required numbers", _required(findings.required(run))),
+        _Table("Required numbers", required_rows(findings.required(run))),
         _Table("Throughput", _throughput(findings.rates(run)), _RATES_CHART),
         _Table("To read them by", _informative(findings.informative(run))),
     ]
@@ -145,7 +150,7 @@ def _tables(run: Run) -> list[_Table]:
     return [table for table in tables if len(table.rows) > 1]
 
 
-def _required(found: list[Finding]) -> _Rows:
+def required_rows(found: list[Finding]) -> Rows:
     rows = [["", "required", "measured", "95 % interval", "verdict"]]
     for finding in found:
         bound = _bound(finding.bound, finding.unit) if finding.bound else ""
@@ -155,12 +160,12 @@ def _required(found: list[Finding]) -> _Rows:
     return rows
 
 
-def _informative(found: list[Finding]) -> _Rows:
+def _informative(found: list[Finding]) -> Rows:
     rows = [["", "measured", "95 % interval"]]
     return rows + [[f.title, _number(f.estimate.value, f.unit), _interval(f.estimate, f.unit)] for f in found]
 
 
-def _throughput(rates: dict[str, dict[int, Estimate]]) -> _Rows:
+def _throughput(rates: dict[str, dict[int, Estimate]]) -> Rows:
     rows = [["tokens/s", *(f"C={c}" for c in CONCURRENCIES)]]
     for side, found in rates.items():
         if found:
@@ -169,7 +174,7 @@ def _throughput(rates: dict[str, dict[int, Estimate]]) -> _Rows:
     return rows
 
 
-def _policies(found: list[PolicyFinding]) -> _Rows:
+def _policies(found: list[PolicyFinding]) -> Rows:
     rows = [["tokens in a response, at most", "tokens/s", "95 % interval", "responses/s", "TTFT median"]]
     for entry in found:
         rate, interval = _number(entry.rate.value, "tokens/s"), _interval(entry.rate, "tokens/s")
@@ -178,7 +183,7 @@ def _policies(found: list[PolicyFinding]) -> _Rows:
     return rows
 
 
-def _steps(found: list[StepFinding]) -> _Rows:
+def _steps(found: list[StepFinding]) -> Rows:
     rows = [["`max_batch_tokens`", "tokens/s", "95 % interval", "wait for a step's end, p95", "longest step"]]
     for entry in found:
         rate, interval = _number(entry.rate.value, "tokens/s"), _interval(entry.rate, "tokens/s")
@@ -226,7 +231,7 @@ def _coloured(cell: str) -> str:
     return f"[{_COLOURS[cell]}]{cell}[/]" if cell in _COLOURS else cell
 
 
-def _markdown(rows: _Rows) -> list[str]:
+def markdown(rows: Rows) -> list[str]:
     head, *body = rows
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *body]
     return [f"| {' | '.join(cells)} |" for cells in lines]

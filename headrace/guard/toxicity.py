@@ -5,7 +5,6 @@ Words alone cannot tell hate from counter-speech that quotes it (docs/guardrails
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from headrace.guard.head import Head, logistic
 from headrace.guard.pieces import worst
+from headrace.guard.profanity import Profanity
 from headrace.guard.rail import Scores
 from headrace.guard.readings import readings
 
@@ -29,11 +29,9 @@ class ToxicityRail:
     points = False
 
     def __init__(self, weights: Path = WEIGHTS) -> None:
-        import profanity_check
-
         self._head = Head.load(weights)
         version = metadata.version("alt-profanity-check")
-        self._profanity = profanity_check.predict_prob
+        self._profanity = Profanity()
         self.backend = f"alt-profanity-check {version} + head {self._head.sha256[:16]}"
 
     def score_batch(self, texts: Sequence[str]) -> list[Scores]:
@@ -41,7 +39,5 @@ class ToxicityRail:
         return [Scores({CATEGORY: float(score)}) for score in scores]
 
     def _scores(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # scikit-learn's, of the release that the weights were saved by
-            given = np.clip(self._profanity(list(texts)), _SURE, 1 - _SURE)
+        given = np.clip(self._profanity.probabilities(texts), _SURE, 1 - _SURE)
         return logistic((self._head.margins(texts) + np.log(given / (1 - given))) / 2)

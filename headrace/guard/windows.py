@@ -2,7 +2,8 @@
 
 Where a window ends depends on the text alone, never on how it arrived: so a stream and a whole answer, and a
 stream in any other pieces, get the same verdicts. Windows begin small, so that the first word is soon on its way,
-and grow to 200 characters; the end of a sentence ends a window too.
+and grow to 200 characters; the end of a sentence ends a window too. Only the next word tells that one has ended:
+a few openings of answers, harmless whatever they go on to be, are windows at once.
 
 What a rail can point at must not be cut in two. So a window never ends within a word, between two groups of one
 number (`4111 1111 …`, `DE89 3704 …`), or within a block of a private key, up to a length that nothing real has.
@@ -16,6 +17,13 @@ from dataclasses import dataclass
 
 SIZES = (1, 24, 48, 96, 200)
 """Characters of the first windows, at least; the last size is that of all others. 1: one word."""
+OPENINGS = (
+    "The", "This", "That", "Here", "Hello", "Sure", "Yes", "You", "What", "When", "Where", "How", "For", "From",
+    "And", "But", "Let", "Please", "Certainly", "Absolutely", "Great", "Thank", "Sorry", "Unfortunately", "Based",
+    "One", "First", "Both", "While", "Once", "Title", "Dear", "Note", "Now", "I'", "I ", "It'", "It ", "In ",
+    "To ", "As ", "We ", "My ", "If ", "No,", "No ",
+)  # fmt: skip
+"""None begins another one. None begins a number that may have to be redacted, as `IT`, `NO` or `I` alone would."""
 CONTEXT = 200
 """Characters before a window that its rails see too."""
 LONGEST_WORD, LONGEST_RUN, LONGEST_KEY = 4096, 128, 8192
@@ -57,6 +65,8 @@ class Windows:
     def feed(self, text: str, final: bool = False) -> Iterator[Window]:
         """The windows that this text completes; with `final` also what is left."""
         self._text += text
+        if self._count == 0 and (opening := next(filter(self._text.startswith, OPENINGS), None)):
+            yield self._cut(len(opening))
         while (word := _WORD.match(self._text, self._read)) and word[0]:
             if word.end() == len(self._text) and not final:
                 break  # it may go on

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import warnings
+
 import pytest
 
+from headrace.guard.profanity import Profanity
 from headrace.guard.toxicity import ToxicityRail
 
 RAIL = ToxicityRail()
@@ -38,3 +41,11 @@ def test_scores_do_not_depend_on_the_batch() -> None:
     together = [scores.by_category["toxicity"] for scores in RAIL.score_batch(texts)]
     assert together == pytest.approx([score(text) for text in texts])
     assert RAIL.score_batch([]) == []
+
+
+def test_the_profanity_model_says_what_its_package_says() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from profanity_check import predict_prob
+    texts = ["shut up you stupid idiot", "What a beautiful day", "", "x" * 3000, "you are a moron. " * 50]
+    assert Profanity().probabilities(texts) == pytest.approx(predict_prob(texts), abs=1e-12)

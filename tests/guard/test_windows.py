@@ -1,15 +1,28 @@
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from headrace.guard.windows import CONTEXT, LONGEST_KEY, LONGEST_RUN, LONGEST_WORD, SIZES, Window, Windows
+from headrace.guard.windows import (
+    CONTEXT,
+    LONGEST_KEY,
+    LONGEST_RUN,
+    LONGEST_WORD,
+    OPENINGS,
+    SIZES,
+    Window,
+    Windows,
+)
 from tests.guard.pieces import cut, texts
 
 KEY = "-----BEGIN RSA PRIVATE KEY-----\n" + "MIIEow IBAAKC\n" * 40 + "-----END RSA PRIVATE KEY-----"
+
+
+opened = st.tuples(st.sampled_from(OPENINGS), texts).map("".join)
 
 
 def windows(pieces: list[str]) -> list[Window]:
@@ -18,7 +31,7 @@ def windows(pieces: list[str]) -> list[Window]:
     return [*found, *state.feed("", final=True)]
 
 
-@given(texts, st.lists(st.integers(0, 400), max_size=30))
+@given(texts | opened, st.lists(st.integers(0, 400), max_size=30))
 @example("Call 030 1234 5678. Then wait", [1, 2, 3])
 def test_windows_depend_on_the_text_alone(text: str, places: list[int]) -> None:
     whole = windows([text])
@@ -36,7 +49,7 @@ def test_windows_are_the_text_and_each_knows_what_came_before(text: str) -> None
     assert done == text
 
 
-@given(texts, texts)
+@given(texts | opened, texts)
 def test_a_window_that_was_found_stays_whatever_follows(text: str, more: str) -> None:
     early = list(Windows().feed(text))
     assert windows([text + more])[: len(early)] == early
@@ -53,10 +66,24 @@ def test_no_window_is_longer_than_its_size_a_run_and_a_word(text: str) -> None:
 
 def test_the_first_word_goes_as_soon_as_it_is_whole() -> None:
     state = Windows()
-    assert list(state.feed("Hel")) == []
-    assert list(state.feed("lo")) == []
-    assert list(state.feed(" there")) == [Window("", "Hello")]
-    assert state.pending == " there"
+    assert list(state.feed("Pa")) == []
+    assert list(state.feed("ris")) == []
+    assert list(state.feed(" is")) == [Window("", "Paris")]
+    assert state.pending == " is"
+
+
+def test_an_opening_goes_before_its_word_is_known_to_be_whole() -> None:
+    state = Windows()
+    assert list(state.feed("Th")) == []
+    assert list(state.feed("e")) == [Window("", "The")]
+    assert list(state.feed("re is much more to say here")) == []
+    assert [window.text for window in state.feed(" now")] == ["re is much more to say here"]
+
+
+def test_openings_are_apart_and_begin_no_number() -> None:
+    for opening in OPENINGS:
+        assert not any(other != opening and other.startswith(opening) for other in OPENINGS)
+        assert re.match(r"[A-Z](?:[a-z]{2}|[a-z]?['  ,])", opening)
 
 
 @pytest.mark.parametrize(

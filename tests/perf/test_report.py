@@ -96,10 +96,10 @@ def test_the_page_shows_required_beside_measured(run: Run) -> None:
 
 
 def test_the_readme_shows_every_required_number(run: Run) -> None:
-    text = f"# Name\n\nBefore.\n\n{report.README_BEGIN}\nold\n{report.README_END}\n\nAfter.\n"
+    text = f"# Name\n\nBefore.\n\n{report.TABLE_BEGIN}\nold\n{report.TABLE_END}\n\nAfter.\n"
     filled = report.readme(run, text)
-    assert filled.startswith(f"# Name\n\nBefore.\n\n{report.README_BEGIN}\n| ")
-    assert filled.endswith(f"|\n{report.README_END}\n\nAfter.\n")
+    assert filled.startswith(f"# Name\n\nBefore.\n\n{report.TABLE_BEGIN}\n| ")
+    assert filled.endswith(f"|\n{report.TABLE_END}\n\nAfter.\n")
     for finding in findings.required(run):
         assert f"| {finding.title} | " in filled
     assert " | fail |" in filled
