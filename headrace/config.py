@@ -25,9 +25,9 @@ from headrace.yaml_file import Document, Location, Section
 
 ENV_PREFIX = "HEADRACE_"
 CONFIG_FILE_ENV = "HEADRACE_CONFIG"
-OTHER_ENVS = (CONFIG_FILE_ENV, "HEADRACE_HOME", "HEADRACE_SOCKET", "HEADRACE_CANARY")
+OTHER_ENVS = (CONFIG_FILE_ENV, "HEADRACE_HOME", "HEADRACE_SOCKET", "HEADRACE_CANARY", "HEADRACE_GUARD_KEY")
 """Names with the prefix that set no key: this file, where things lie, the engine's socket in a running stack,
-and words of the system prompt that no answer may hold."""
+words of the system prompt that no answer may hold, and the key of the hashes in records of guards."""
 PORT_ENVS = {
     "http_port": "TRITON_HTTP_PORT",
     "grpc_port": "TRITON_GRPC_PORT",

@@ -33,7 +33,8 @@ class GuardedStack(Stack):
         self._policy = policy
         self._shipped = yaml.safe_load((paths.PROJECT / "policy.yaml").read_text("utf-8"))
         super().__init__(
-            **settings | {"HEADRACE_GUARD__POLICY": str(policy), "HEADRACE_CANARY": CANARY},
+            **settings
+            | {"HEADRACE_GUARD__POLICY": str(policy), "HEADRACE_CANARY": CANARY, "HEADRACE_GUARD_KEY": "a key"},
         )
         self.write_policy()
 

@@ -70,6 +70,12 @@ class Judge:
             raise InvalidRequest(FIELD, f"no policy {name!r}; there are {', '.join(sorted(self._file.policies))}")
         return name, self._file.policies[name]
 
+    def backends(self, name: str, direction: Direction) -> dict[str, str]:
+        """Rail → what judges, of those that this policy needs."""
+        needed = self._file.policies[name].thresholds(direction)
+        rails = (runner.rail for runner in self._runners)
+        return {rail.name: rail.backend for rail in rails if not rail.categories.isdisjoint(needed)}
+
     def judge(self, asked: Sequence[Asked]) -> list[Judged]:
         """In the order of `asked`. Never raises for what a rail does."""
         found: list[list[Scores]] = [[] for _ in asked]

@@ -13,7 +13,7 @@ from headrace.serving.run_folder import RunFolder
 
 SOCKET_ENV = "HEADRACE_SOCKET"
 # Ours, but no settings.
-_PASSED_ON = ("HEADRACE_HOME", "HEADRACE_CANARY")
+_PASSED_ON = ("HEADRACE_HOME", "HEADRACE_CANARY", "HEADRACE_GUARD_KEY")
 # Seconds that Triton waits for what still runs once it was told to stop; the drain has happened before.
 EXIT_TIMEOUT_SECONDS = 5
 ADMIN_APIS = "shared-memory,model-repository,trace,logging"

@@ -56,6 +56,14 @@ def request_id(request: Any) -> str:
     return name
 
 
+def known_id(request: Any) -> str:
+    """For logs: empty when it is not one that a request may have."""
+    try:
+        return request_id(request)
+    except InvalidRequest:
+        return ""
+
+
 def response(outputs: Outputs) -> Any:
     return pb_utils.InferenceResponse([pb_utils.Tensor(name, value) for name, value in outputs.items()])
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from headrace.guard.answer import GuardedAnswer
 from headrace.guard.judge import Asked, Judge, Judged
 from headrace.guard.live import LivePolicy
+from headrace.guard.record import DecisionLog
 from headrace.guard.verdict import PromptVerdict, guard_json
 from headrace.triton import tensors
-from headrace.triton.tensors import GetTensor
+from headrace.triton.tensors import Request
 
 FILTERED = "content_filter"
 MAX_ANSWER_BYTES = 2**28
@@ -30,18 +31,24 @@ class GuardedText:
 
 
 class _Asker:
-    def __init__(self, judge: Judge, get: GetTensor) -> None:
+    def __init__(self, judge: Judge, request: Request, decisions: DecisionLog) -> None:
+        get, self._request_id, self._decisions = request.get, request.id, decisions
         self._prompt = PromptVerdict.read(tensors.text(get, "prompt_verdict", MAX_VERDICT_BYTES) or "")
         self._finish_reason = tensors.text(get, "finish_reason", MAX_REASON_BYTES) or ""
         self._log_probs = tensors.numbers(get, "log_probs")
         name, self._policy = judge.policy(self._prompt.policy)
         self._answer = GuardedAnswer(name, self._policy, mode="buffered")
+        self._backends = judge.backends(name, "response")
+        self._hash = decisions.hash()
         text = "" if self._prompt.blocked else tensors.text(get, "text_output", MAX_ANSWER_BYTES) or ""
+        self._hash.add(text)
         self._unjudged, self.asked = self._answer.feed(text, final=True)
 
     def guarded(self, judged: Sequence[Judged]) -> GuardedText:
         shown = self._answer.settle(judged)
-        guard = guard_json(self._prompt, self._answer.verdict)
+        verdict = self._answer.verdict
+        self._decisions.write(self._request_id, verdict, self._policy, self._backends, self._hash)
+        guard = guard_json(self._prompt, verdict)
         if self._prompt.blocked or shown.blocked:
             return GuardedText(self._policy.refusal, FILTERED, (), guard)
         return GuardedText(self._unjudged + shown.text, self._finish_reason, self._log_probs, guard)
@@ -50,13 +57,14 @@ class _Asker:
 class AnswerGuard:
     """Used from one thread."""
 
-    def __init__(self, policy: LivePolicy) -> None:
+    def __init__(self, policy: LivePolicy, decisions: DecisionLog) -> None:
         self._policy = policy
+        self._decisions = decisions
 
-    def judge(self, batch: Sequence[GetTensor]) -> list[GuardedText | Exception]:
+    def judge(self, batch: Sequence[Request]) -> list[GuardedText | Exception]:
         """One result a request, in the same order: an error concerns nobody else."""
         judge = self._policy.judge()
-        askers = [_read(judge, get) for get in batch]
+        askers = [self._read(judge, request) for request in batch]
         asked: list[list[Asked]] = [[] if isinstance(asker, Exception) else asker.asked for asker in askers]
         judged = iter(judge.judge([one for some in asked for one in some]))
         return [
@@ -64,9 +72,8 @@ class AnswerGuard:
             for asker, some in zip(askers, asked, strict=True)
         ]
 
-
-def _read(judge: Judge, get: GetTensor) -> _Asker | Exception:
-    try:
-        return _Asker(judge, get)
-    except Exception as error:  # noqa: BLE001 - told to the client
-        return error
+    def _read(self, judge: Judge, request: Request) -> _Asker | Exception:
+        try:
+            return _Asker(judge, request, self._decisions)
+        except Exception as error:  # noqa: BLE001 - told to the client
+            return error

@@ -9,12 +9,13 @@ from headrace.config import LimitsConfig
 from headrace.guard.judge import FIELD, Asked, Judge, Judged
 from headrace.guard.live import LivePolicy
 from headrace.guard.policy import Policy
+from headrace.guard.record import DecisionLog
 from headrace.guard.verdict import PromptVerdict, Verdict
 from headrace.guard.windows import Window
 from headrace.text.messages import Message
 from headrace.triton import tensors
 from headrace.triton.prompt import Conversation, read_conversation
-from headrace.triton.tensors import GetTensor
+from headrace.triton.tensors import Request
 
 MAX_NAME_BYTES = 256
 FIRST_TOKENS = 3
@@ -37,6 +38,7 @@ class GuardedPrompt:
 
 @dataclass(frozen=True, slots=True)
 class _Asker:
+    request_id: str
     conversation: Conversation
     name: str
     policy: Policy
@@ -52,10 +54,13 @@ class _Asker:
             for message in self.conversation.messages
         ]
 
-    def guarded(self, judged: Sequence[Judged]) -> GuardedPrompt:
+    def verdict(self, judged: Sequence[Judged]) -> Verdict:
         verdict = Verdict.none(self.name, self.policy, "prompt")
         for one in judged:
             verdict = verdict.merged(one.verdict)
+        return verdict
+
+    def guarded(self, verdict: Verdict, judged: Sequence[Judged]) -> GuardedPrompt:
         messages = [_shown(*pair) for pair in zip(self.conversation.messages, judged, strict=True)]
         said = Conversation(self.conversation.field, messages).as_prompt()
         first_tokens = FIRST_TOKENS if self.policy.stream == "windowed" else 1
@@ -71,24 +76,34 @@ def _shown(message: Message, judged: Judged) -> Message:
 class PromptGuard:
     """Used from one thread."""
 
-    def __init__(self, policy: LivePolicy, limits: LimitsConfig) -> None:
+    def __init__(self, policy: LivePolicy, limits: LimitsConfig, decisions: DecisionLog) -> None:
         self._policy = policy
         self._limits = limits
+        self._decisions = decisions
 
-    def judge(self, batch: Sequence[GetTensor]) -> list[GuardedPrompt | Exception]:
+    def judge(self, batch: Sequence[Request]) -> list[GuardedPrompt | Exception]:
         """One result a request, in the same order: an error concerns nobody else."""
         judge = self._policy.judge()
-        askers = [self._read(judge, get) for get in batch]
+        askers = [self._read(judge, request) for request in batch]
         asked = [[] if isinstance(asker, Exception) else asker.asked() for asker in askers]
         judged = iter(judge.judge([one for some in asked for one in some]))
         return [
-            asker if isinstance(asker, Exception) else asker.guarded([next(judged) for _ in some])
+            asker if isinstance(asker, Exception) else self._guarded(judge, asker, [next(judged) for _ in some])
             for asker, some in zip(askers, asked, strict=True)
         ]
 
-    def _read(self, judge: Judge, get: GetTensor) -> _Asker | Exception:
+    def _guarded(self, judge: Judge, asker: _Asker, judged: Sequence[Judged]) -> GuardedPrompt:
+        verdict = asker.verdict(judged)
+        text = self._decisions.hash()
+        for message in asker.conversation.messages:
+            text.add(f"{message.text}\0")
+        backends = judge.backends(asker.name, "prompt")
+        self._decisions.write(asker.request_id, verdict, asker.policy, backends, text)
+        return asker.guarded(verdict, judged)
+
+    def _read(self, judge: Judge, request: Request) -> _Asker | Exception:
         try:
-            name, policy = judge.policy(tensors.text(get, FIELD, MAX_NAME_BYTES))
-            return _Asker(read_conversation(get, self._limits), name, policy)
+            name, policy = judge.policy(tensors.text(request.get, FIELD, MAX_NAME_BYTES))
+            return _Asker(request.id, read_conversation(request.get, self._limits), name, policy)
         except Exception as error:  # noqa: BLE001 - told to the client
             return error

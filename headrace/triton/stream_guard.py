@@ -15,11 +15,12 @@ from headrace.guard.answer import GuardedAnswer
 from headrace.guard.judge import Asked, Judge, Judged
 from headrace.guard.live import LivePolicy
 from headrace.guard.policy import Policy
+from headrace.guard.record import DecisionLog, TextHash
 from headrace.guard.verdict import PromptVerdict, guard_json
 from headrace.triton import tensors
 from headrace.triton.answer_guard import FILTERED, MAX_ANSWER_BYTES, MAX_REASON_BYTES, MAX_VERDICT_BYTES
 from headrace.triton.idle import Streams
-from headrace.triton.tensors import GetTensor
+from headrace.triton.tensors import Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class _Stream:
     prompt: PromptVerdict
     policy: Policy
     answer: GuardedAnswer
+    hash: TextHash
     unsent: str = ""
     """Shown unjudged, but with what the verdict brings: the last words of a stream in mode `async`."""
     log_probs: tuple[float, ...] = ()
@@ -59,6 +61,7 @@ class _Arrival:
     """A chunk as it comes from the postprocessor."""
 
     place: int
+    request_id: str
     stream_id: int
     text: str
     finish_reason: str
@@ -68,9 +71,11 @@ class _Arrival:
     prompt_verdict: str
 
     @classmethod
-    def read(cls, place: int, get: GetTensor) -> _Arrival:
+    def read(cls, place: int, request: Request) -> _Arrival:
+        get = request.get
         return cls(
             place,
+            request.id,
             tensors.integer(get, "stream_id") or 0,
             tensors.text(get, "text_output", MAX_ANSWER_BYTES) or "",
             tensors.text(get, "finish_reason", MAX_REASON_BYTES) or "",
@@ -87,20 +92,21 @@ class _Arrival:
 class StreamGuard:
     """`stop` is called with the id of a stream whose rest nobody may see. Used from one thread."""
 
-    def __init__(self, policy: LivePolicy, stop: Callable[[int], None]) -> None:
+    def __init__(self, policy: LivePolicy, decisions: DecisionLog, stop: Callable[[int], None]) -> None:
         self._policy = policy
+        self._decisions = decisions
         self._stop = stop
         self._streams: Streams[_Stream] = Streams()
 
     def __len__(self) -> int:
         return len(self._streams)
 
-    def judge(self, batch: Sequence[GetTensor], send: Send) -> None:
+    def judge(self, batch: Sequence[Request], send: Send) -> None:
         """Every request of the batch gets one final send, and at most one before it."""
         arrivals: list[_Arrival] = []
-        for place, get in enumerate(batch):
+        for place, request in enumerate(batch):
             try:
-                arrivals.append(_Arrival.read(place, get))
+                arrivals.append(_Arrival.read(place, request))
             except Exception as error:  # noqa: BLE001 - told to the client
                 send(place, error, final=True)
         for together in _rounds(arrivals):
@@ -113,7 +119,7 @@ class StreamGuard:
         waiting: list[tuple[_Arrival, _Stream, list[Asked]]] = []
         for arrival in arrivals:
             try:
-                stream = self._streams.take(arrival.stream_id) or _opened(judge, arrival)
+                stream = self._streams.take(arrival.stream_id) or self._opened(judge, arrival)
                 judge.policy(stream.prompt.policy)  # it may be gone since the last chunk
                 windows = self._feed(arrival, stream, send)
             except Exception as error:  # noqa: BLE001 - told to the client
@@ -129,13 +135,14 @@ class StreamGuard:
                 self._fail(arrival, error, send)
             return
         for arrival, stream, windows in waiting:
-            self._settle(arrival, stream, [next(judged) for _ in windows], send)
+            self._settle(judge, arrival, stream, [next(judged) for _ in windows], send)
 
     def _feed(self, arrival: _Arrival, stream: _Stream, send: Send) -> list[Asked] | None:
         """What has to be judged; None when the request is answered already."""
         if stream.over or stream.prompt.blocked:
             return []
         stream.log_probs += arrival.log_probs
+        stream.hash.add(arrival.text)
         early, windows = stream.answer.feed(arrival.text, final=bool(arrival.finish_reason))
         if arrival.finish_reason:
             stream.unsent = early
@@ -147,7 +154,9 @@ class StreamGuard:
             return windows or None
         return windows
 
-    def _settle(self, arrival: _Arrival, stream: _Stream, judged: Sequence[Judged], send: Send) -> None:
+    def _settle(
+        self, judge: Judge, arrival: _Arrival, stream: _Stream, judged: Sequence[Judged], send: Send
+    ) -> None:
         ended = bool(arrival.finish_reason)
         found: Chunk | None = None
         if not stream.over:
@@ -167,6 +176,10 @@ class StreamGuard:
                 stream.log_probs = ()
         if not ended:
             self._streams.keep(arrival.stream_id, stream)
+        if found is not None and found.guard:
+            name = stream.prompt.policy
+            backends = judge.backends(name, "response")
+            self._decisions.write(arrival.request_id, stream.answer.verdict, stream.policy, backends, stream.hash)
         send(arrival.place, found, final=True)
 
     def _fail(self, arrival: _Arrival, error: Exception, send: Send) -> None:
@@ -174,15 +187,14 @@ class StreamGuard:
             self._stop(arrival.stream_id)
         send(arrival.place, error, final=True)
 
-
-def _opened(judge: Judge, arrival: _Arrival) -> _Stream:
-    if not arrival.prompt_verdict:
-        raise InvalidRequest(
-            "stream_id", "a stream that does not run here, or was silent for too long; send it again"
-        )
-    prompt = PromptVerdict.read(arrival.prompt_verdict)
-    name, policy = judge.policy(prompt.policy)
-    return _Stream(prompt, policy, GuardedAnswer(name, policy))
+    def _opened(self, judge: Judge, arrival: _Arrival) -> _Stream:
+        if not arrival.prompt_verdict:
+            raise InvalidRequest(
+                "stream_id", "a stream that does not run here, or was silent for too long; send it again"
+            )
+        prompt = PromptVerdict.read(arrival.prompt_verdict)
+        name, policy = judge.policy(prompt.policy)
+        return _Stream(prompt, policy, GuardedAnswer(name, policy), self._decisions.hash())
 
 
 def _rounds(arrivals: Sequence[_Arrival]) -> Iterator[list[_Arrival]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,14 @@ from headrace.errors import InvalidRequest
 
 GetTensor = Callable[[str], NDArray[Any] | None]
 """The array of an input, shape [1, n], or None when the client left it out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request of a batch."""
+
+    get: GetTensor
+    id: str = ""
 
 
 def text(get: GetTensor, name: str, max_bytes: int) -> str | None:

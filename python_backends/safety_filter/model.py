@@ -14,19 +14,21 @@ import numpy as np
 from headrace import config
 from headrace.errors import EngineUnavailable
 from headrace.guard.live import LivePolicy
-from headrace.triton.adapter import FINAL, Outputs, error_response, reader, response, row
+from headrace.guard.record import DecisionLog
+from headrace.triton.adapter import FINAL, Outputs, error_response, known_id, reader, response, row
 from headrace.triton.answer_guard import AnswerGuard, GuardedText
 from headrace.triton.engine_step import stream_tag
 from headrace.triton.guard_metrics import GuardMetrics
 from headrace.triton.prompt_guard import GuardedPrompt, PromptGuard
 from headrace.triton.stream_guard import Chunk, StreamGuard
-from headrace.triton.tensors import GetTensor, string_tensor
+from headrace.triton.tensors import Request, string_tensor
 from headrace.worker.client import WorkerClient
 
 
 class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         settings = config.load()
+        decisions = DecisionLog.from_environment()
         model = json.loads(args["model_config"])
         self._policy = LivePolicy(settings.guard.policy, GuardMetrics(args["model_name"]))
         self._closing = contextlib.ExitStack()
@@ -35,13 +37,13 @@ class TritonPythonModel:
         if model.get("model_transaction_policy", {}).get("decoupled"):
             client = WorkerClient(Path(os.environ["HEADRACE_SOCKET"]))
             self._closing.callback(client.close)
-            streams = StreamGuard(self._policy, lambda stream_id: _stop(client, stream_id))
+            streams = StreamGuard(self._policy, decisions, lambda stream_id: _stop(client, stream_id))
             self.execute = lambda requests: _answer_chunks(requests, streams)
         elif model["parameters"]["direction"]["string_value"] == "prompt":
-            prompts = PromptGuard(self._policy, settings.limits)
+            prompts = PromptGuard(self._policy, settings.limits, decisions)
             self.execute = lambda requests: _answer_all(requests, prompts.judge, _prompt_outputs)
         else:
-            answers = AnswerGuard(self._policy)
+            answers = AnswerGuard(self._policy, decisions)
             self.execute = lambda requests: _answer_all(requests, answers.judge, _answer_outputs)
 
     def finalize(self) -> None:
@@ -50,12 +52,12 @@ class TritonPythonModel:
 
 def _answer_all(
     requests: list[Any],
-    judge: Callable[[Sequence[GetTensor]], Sequence[Any]],
+    judge: Callable[[Sequence[Request]], Sequence[Any]],
     outputs: Callable[[Any], Outputs],
 ) -> list[Any]:
     found: Sequence[Any]
     try:
-        found = judge([reader(request) for request in requests])
+        found = judge(_read(requests))
     except Exception as error:  # noqa: BLE001 - a step must answer every request
         found = [error] * len(requests)
     return [_response(one, outputs) for one in found]
@@ -71,7 +73,11 @@ def _answer_chunks(requests: list[Any], streams: StreamGuard) -> None:
         else:
             senders[place].send(_response(found, _chunk_outputs), flags=flags)
 
-    streams.judge([reader(request) for request in requests], send)
+    streams.judge(_read(requests), send)
+
+
+def _read(requests: list[Any]) -> list[Request]:
+    return [Request(reader(request), known_id(request)) for request in requests]
 
 
 def _stop(client: WorkerClient, stream_id: int) -> None:

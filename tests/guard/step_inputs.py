@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.triton.tensors import GetTensor
+from headrace.triton.tensors import Request
 
 POLICY = """\
 default: windowed
@@ -28,7 +28,7 @@ policies:
 """
 
 
-def inputs(**values: Any) -> GetTensor:
+def inputs(**values: Any) -> Request:
     """Each value as a [1, 1] tensor, a tuple as [1, n]."""
     arrays: dict[str, NDArray[Any]] = {}
     for name, value in values.items():
@@ -36,4 +36,4 @@ def inputs(**values: Any) -> GetTensor:
         texts = [item.encode() if isinstance(item, str) else item for item in row]
         kind = np.object_ if any(isinstance(item, bytes) for item in texts) else None
         arrays[name] = np.array([texts], dtype=kind)
-    return arrays.get
+    return Request(arrays.get, "an-id")

@@ -9,6 +9,7 @@ import pytest
 
 from headrace.errors import InvalidRequest
 from headrace.guard.live import LivePolicy
+from headrace.guard.record import DecisionLog
 from headrace.guard.verdict import PromptVerdict
 from headrace.triton.answer_guard import AnswerGuard, GuardedText
 from tests.guard.step_inputs import inputs
@@ -18,7 +19,7 @@ CLEAN = "All is well. " * 50
 
 
 def judged(live: LivePolicy, text: str, policy: str = "windowed", **more: Any) -> GuardedText:
-    (found,) = AnswerGuard(live).judge([arrived(text, policy, **more)])
+    (found,) = AnswerGuard(live, DecisionLog(None)).judge([arrived(text, policy, **more)])
     assert isinstance(found, GuardedText)
     return found
 
@@ -53,7 +54,9 @@ def test_what_is_to_be_redacted_is(live: LivePolicy) -> None:
 
 
 def test_a_blocked_prompt_answers_with_the_refusal(live: LivePolicy) -> None:
-    (found,) = AnswerGuard(live).judge([arrived("", blocked=True, finish_reason="content_filter")])
+    (found,) = AnswerGuard(live, DecisionLog(None)).judge(
+        [arrived("", blocked=True, finish_reason="content_filter")]
+    )
     assert isinstance(found, GuardedText)
     assert (found.text, found.finish_reason) == ("No.", "content_filter")
     assert json.loads(found.guard)["prompt"]["action"] == "block"
@@ -61,7 +64,9 @@ def test_a_blocked_prompt_answers_with_the_refusal(live: LivePolicy) -> None:
 
 def test_one_that_cannot_be_judged_is_an_error_for_itself_alone(live: LivePolicy) -> None:
     gone = PromptVerdict.read(prompt_verdict("windowed").json().replace("windowed", "gone")).json()
-    found = AnswerGuard(live).judge([arrived("fine"), arrived("fine", prompt_verdict=gone), arrived("bomb")])
+    found = AnswerGuard(live, DecisionLog(None)).judge(
+        [arrived("fine"), arrived("fine", prompt_verdict=gone), arrived("bomb")]
+    )
     fine, lost, bad = found
     assert isinstance(fine, GuardedText)
     assert fine.text == "fine"

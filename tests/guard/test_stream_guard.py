@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from headrace.errors import InvalidRequest
 from headrace.guard.judge import Judge
 from headrace.guard.live import LivePolicy
+from headrace.guard.record import DecisionLog
 from headrace.triton import idle
 from headrace.triton.stream_guard import Chunk, StreamGuard
-from headrace.triton.tensors import GetTensor
+from headrace.triton.tensors import Request
 from tests.guard.pieces import cut
 from tests.guard.rails import Silent
 from tests.guard.step_inputs import POLICY, inputs
@@ -30,7 +31,7 @@ class Bench:
 
     def __init__(self, live: LivePolicy) -> None:
         self.stopped: list[int] = []
-        self.guard = StreamGuard(live, self.stopped.append)
+        self.guard = StreamGuard(live, DecisionLog(None), self.stopped.append)
         self.sent: dict[int, list[Chunk]] = defaultdict(list)
         self.errors: dict[int, Exception] = {}
         self._began: set[int] = set()
@@ -51,7 +52,7 @@ class Bench:
         self.guard.judge(batch, send)
         assert finals == [1] * len(batch)
 
-    def _inputs(self, stream_id: int, text: str, finish: str, policy: str, blocked: bool) -> GetTensor:
+    def _inputs(self, stream_id: int, text: str, finish: str, policy: str, blocked: bool) -> Request:
         first = stream_id not in self._began
         self._began.add(stream_id)
         return inputs(

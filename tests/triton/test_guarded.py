@@ -224,6 +224,20 @@ def test_what_was_found_is_counted(guarded_stack: GuardedStack) -> None:
     assert count() == before + 2
 
 
+def test_a_decision_is_recorded_without_the_text(guarded_stack: GuardedStack) -> None:
+    request_id = f"recorded-{uuid.uuid4()}"
+    for door in (UNARY, STREAM):
+        door.infer(guarded_stack, {"text_input": f"{ATTACK} Ref {request_id[-8:]}."}, request_id)
+    log = guarded_stack.folder.log_file.read_text("utf-8")
+    records = [entry for entry in map(json.loads, log.splitlines()) if entry.get("request_id") == request_id]
+    assert [record["message"] for record in records] == ["guard decision"] * 2
+    for record in records:
+        assert (record["action"], record["thresholds"]["injection"]["block"]) == ("block", 0.85)
+        assert re.fullmatch("rules . . head [0-9a-f]{16}", record["backends"]["injection"])
+        assert len(record["text_hmac"]) == 64
+    assert "Ignore all previous" not in log
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -1,0 +1,88 @@
+"""Records of decisions: all that led to one, and never the text."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from typing import Any
+
+import pytest
+import structlog
+
+from headrace.config import LimitsConfig
+from headrace.guard.live import LivePolicy
+from headrace.guard.record import KEY_ENV, DecisionLog
+from headrace.triton.answer_guard import AnswerGuard
+from headrace.triton.prompt_guard import PromptGuard
+from headrace.triton.stream_guard import StreamGuard
+from tests.guard.step_inputs import inputs
+from tests.guard.verdicts import prompt_verdict
+
+KEY = "a key"
+DECISIONS = DecisionLog.from_environment({KEY_ENV: KEY})
+
+
+def hashed(text: str) -> str:
+    return hmac.new(KEY.encode(), text.encode(), hashlib.sha256).hexdigest()
+
+
+def prompt_records(live: LivePolicy, decisions: DecisionLog, **values: Any) -> list[Any]:
+    with structlog.testing.capture_logs() as logs:
+        PromptGuard(live, LimitsConfig(), decisions).judge([inputs(**values)])
+    return [entry for entry in logs if entry["event"] == "guard decision"]
+
+
+def test_a_blocked_prompt_leaves_all_that_led_to_it_but_the_text(live: LivePolicy) -> None:
+    (record,) = prompt_records(live, DECISIONS, text_input="Build a bomb, please")
+    version = live.judge().policy("windowed")[1].version
+    assert record == {
+        "event": "guard decision",
+        "log_level": "info",
+        "request_id": "an-id",
+        "direction": "prompt",
+        "policy": "windowed",
+        "version": version,
+        "action": "block",
+        "scores": {"weapon": 1.0, "word": 1.0},
+        "thresholds": {"weapon": {"block": 0.5}, "word": {"redact": 0.5}},
+        "backends": {"fruit": "fruit:1 terms", "weapon": "weapon:1 terms", "word": "word:1 terms"},
+        "text_hmac": hashed("Build a bomb, please\0"),
+    }
+
+
+def test_what_is_allowed_leaves_none(live: LivePolicy) -> None:
+    assert not prompt_records(live, DECISIONS, text_input="Build a house")
+
+
+def test_without_a_key_there_is_no_hash(live: LivePolicy) -> None:
+    (record,) = prompt_records(live, DecisionLog.from_environment({}), text_input="Build a bomb")
+    assert record["text_hmac"] is None
+
+
+def test_a_conversation_is_one_text(live: LivePolicy) -> None:
+    messages = [{"role": "user", "content": "Hi"}, {"role": "user", "content": "A bomb"}]
+    (record,) = prompt_records(live, DECISIONS, messages=json.dumps(messages))
+    assert record["text_hmac"] == hashed("Hi\0A bomb\0")
+
+
+@pytest.mark.parametrize("policy", ["windowed", "buffered"])
+def test_an_answer_leaves_the_same_record_whole_and_in_pieces(live: LivePolicy, policy: str) -> None:
+    pieces = ["Say it, ", "ple", "ase. ", "An apple."]
+    verdict = prompt_verdict(policy).json()
+    with structlog.testing.capture_logs() as whole:
+        AnswerGuard(live, DECISIONS).judge(
+            [inputs(text_output="".join(pieces), finish_reason="stop", prompt_verdict=verdict, log_probs=0.0)]
+        )
+    guard = StreamGuard(live, DECISIONS, lambda _: None)
+    with structlog.testing.capture_logs() as streamed:
+        for number, piece in enumerate(pieces):
+            last = number == len(pieces) - 1
+            guard.judge([inputs(
+                stream_id=5, text_output=piece, finish_reason="stop" if last else "", prompt_tokens=1,
+                completion_tokens=1, log_probs=0.0, prompt_verdict="" if number else verdict,
+            )], lambda *_, **__: None)  # fmt: skip
+    assert whole == streamed
+    assert [entry["action"] for entry in whole] == ["redact"]
+    assert whole[0]["text_hmac"] == hashed("".join(pieces))
+    assert not any("apple" in str(value) for value in {**whole[0], "backends": ""}.values())
