@@ -100,15 +100,22 @@ class EmailRecognizer(predefined_recognizers.EmailRecognizer):
 
 
 class PhoneRecognizer(predefined_recognizers.PhoneRecognizer):
-    """Looks only where so many digits stand together: libphonenumber takes milliseconds for every line."""
+    """Looks only where so many digits stand together: libphonenumber takes milliseconds for every line.
 
+    Of very many in one text it is asked for the first ones; the rest counts as phones by its looks.
+    """
+
+    MOST = 32
     _CANDIDATE = re.compile(r"[+(]?\d(?:[\s().\-\u2010-\u2015/]{0,3}\d){6,16}")
 
     def analyze(self, text: str, entities: list[str], nlp_artifacts: Any = None) -> list[RecognizerResult]:
         return list(self._found(text, entities, nlp_artifacts))
 
     def _found(self, text: str, entities: list[str], nlp_artifacts: Any) -> Iterator[RecognizerResult]:
-        for candidate in self._CANDIDATE.finditer(text):
+        for number, candidate in enumerate(self._CANDIDATE.finditer(text)):
+            if number >= self.MOST:
+                yield RecognizerResult("PHONE_NUMBER", *candidate.span(), self.SCORE)
+                continue
             # With what stands around it: a number within a longer one is none.
             start = max(0, candidate.start() - 2)
             for found in super().analyze(text[start : candidate.end() + 8], entities, nlp_artifacts):

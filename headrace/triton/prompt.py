@@ -79,12 +79,17 @@ class PromptReader:
         """Raises `InvalidRequest` that names text_input, messages or max_tokens."""
         conversation = self._conversation(get)
         max_tokens = read_max_tokens(get, self._limits)
+        token_ids = self.encode(conversation)
+        return Prompt(token_ids, min(max_tokens, self._context - len(token_ids)))
+
+    def encode(self, conversation: Conversation) -> list[int]:
+        """Raises `InvalidRequest` for more tokens than fit."""
         token_ids = self._template.encode(conversation.messages)
         most = min(self._limits.max_prompt_tokens, self._context - 1)
         if len(token_ids) > most:
             problem = f"{len(token_ids)} tokens with the chat template, at most {most} fit"
             raise InvalidRequest(conversation.field, problem)
-        return Prompt(token_ids, min(max_tokens, self._context - len(token_ids)))
+        return token_ids
 
     def _conversation(self, get: GetTensor) -> Conversation:
         if (prompt := tensors.raw_text(get, PROMPT, _LONGEST_PROMPT)) is not None:

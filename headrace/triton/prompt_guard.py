@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from headrace.config import LimitsConfig
@@ -18,6 +18,7 @@ from headrace.triton.prompt import Conversation, read_conversation
 from headrace.triton.tensors import Request
 
 MAX_NAME_BYTES = 256
+CheckLength = Callable[[Conversation], object]
 FIRST_TOKENS = 3
 """Tokens of a windowed stream that travel alone: the first word can be judged once the next one has begun."""
 # Who writes them instructs the model by right; all other categories hold for them too.
@@ -76,9 +77,13 @@ def _shown(message: Message, judged: Judged) -> Message:
 class PromptGuard:
     """Used from one thread."""
 
-    def __init__(self, policy: LivePolicy, limits: LimitsConfig, decisions: DecisionLog) -> None:
+    def __init__(
+        self, policy: LivePolicy, limits: LimitsConfig, decisions: DecisionLog, check_length: CheckLength
+    ) -> None:
+        """`check_length` raises `InvalidRequest` for a conversation that is too long for the engine."""
         self._policy = policy
         self._limits = limits
+        self._check_length = check_length
         self._decisions = decisions
 
     def judge(self, batch: Sequence[Request]) -> list[GuardedPrompt | Exception]:
@@ -104,6 +109,10 @@ class PromptGuard:
     def _read(self, judge: Judge, request: Request) -> _Asker | Exception:
         try:
             name, policy = judge.policy(tensors.text(request.get, FIELD, MAX_NAME_BYTES))
-            return _Asker(request.id, read_conversation(request.get, self._limits), name, policy)
+            conversation = read_conversation(request.get, self._limits)
+            if sum(len(message.text) for message in conversation.messages) > self._limits.max_prompt_tokens:
+                # It may have too many tokens, and judging so much would hold up everybody.
+                self._check_length(conversation)
+            return _Asker(request.id, conversation, name, policy)
         except Exception as error:  # noqa: BLE001 - told to the client
             return error

@@ -19,6 +19,7 @@ from headrace.triton.adapter import FINAL, Outputs, error_response, known_id, re
 from headrace.triton.answer_guard import AnswerGuard, GuardedText
 from headrace.triton.engine_step import stream_tag
 from headrace.triton.guard_metrics import GuardMetrics
+from headrace.triton.prompt import PromptReader
 from headrace.triton.prompt_guard import GuardedPrompt, PromptGuard
 from headrace.triton.stream_guard import Chunk, StreamGuard
 from headrace.triton.tensors import Request, string_tensor
@@ -40,7 +41,7 @@ class TritonPythonModel:
             streams = StreamGuard(self._policy, decisions, lambda stream_id: _stop(client, stream_id))
             self.execute = lambda requests: _answer_chunks(requests, streams)
         elif model["parameters"]["direction"]["string_value"] == "prompt":
-            prompts = PromptGuard(self._policy, settings.limits, decisions)
+            prompts = PromptGuard(self._policy, settings.limits, decisions, PromptReader(settings).encode)
             self.execute = lambda requests: _answer_all(requests, prompts.judge, _prompt_outputs)
         else:
             answers = AnswerGuard(self._policy, decisions)
@@ -55,9 +56,8 @@ def _answer_all(
     judge: Callable[[Sequence[Request]], Sequence[Any]],
     outputs: Callable[[Any], Outputs],
 ) -> list[Any]:
-    found: Sequence[Any]
     try:
-        found = judge(_read(requests))
+        found: Sequence[Any] = judge(_read(requests))
     except Exception as error:  # noqa: BLE001 - a step must answer every request
         found = [error] * len(requests)
     return [_response(one, outputs) for one in found]

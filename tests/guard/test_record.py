@@ -29,7 +29,7 @@ def hashed(text: str) -> str:
 
 def prompt_records(live: LivePolicy, decisions: DecisionLog, **values: Any) -> list[Any]:
     with structlog.testing.capture_logs() as logs:
-        PromptGuard(live, LimitsConfig(), decisions).judge([inputs(**values)])
+        PromptGuard(live, LimitsConfig(), decisions, lambda _: None).judge([inputs(**values)])
     return [entry for entry in logs if entry["event"] == "guard decision"]
 
 
