@@ -92,12 +92,18 @@ def train(
     output: Annotated[
         Path | None, typer.Option(help="Folder for the weights, instead of the shipped ones.")
     ] = None,
+    held_out: Annotated[
+        Path | None,
+        typer.Option(help="Also fit without the held-out texts, and write how well that does on them: JSON."),
+    ] = None,
 ) -> None:
     """Make the shipped heads again, bit for bit; prints their hashes."""
     from headrace.guard import injection
 
     folders = [str(folder) for folder in (output or injection.WEIGHTS.parent, *data)]
     command = [sys.executable, "-W", "ignore", "-m", "headrace.guard.training", *folders]
+    if held_out is not None:
+        command += ["--held-out", str(held_out)]
     done = subprocess.run(command, env=os.environ | _SAME_EVERYWHERE, capture_output=True, text=True, check=False)
     typer.echo(done.stdout, nl=False)
     typer.echo(done.stderr, nl=False, err=True)

