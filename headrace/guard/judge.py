@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from headrace.errors import ConfigError, InvalidRequest
 from headrace.guard.policy import Action, Direction, Policy, PolicyFile
 from headrace.guard.rail import Rail, Scores, Span
+from headrace.guard.recent import Recent
 from headrace.guard.runner import RailFailed, RailRunner
 from headrace.guard.verdict import Verdict, most_severe
 from headrace.guard.windows import Window
@@ -27,12 +28,18 @@ class Asked:
     exempt: frozenset[str] = frozenset()
     """Categories that are not looked for in it."""
 
+    def __len__(self) -> int:
+        """Characters that it holds, and some more for itself."""
+        return len(self.window.before) + len(self.window.text) + 200
+
 
 @dataclass(frozen=True, slots=True)
 class Judged:
     verdict: Verdict
     text: str
     """Of the window, as it may be shown; empty when it is blocked."""
+    findings: Mapping[str, Action] = field(default_factory=dict)
+    """Category → what follows from it alone."""
 
 
 class Observer(Protocol):
@@ -50,6 +57,7 @@ class Judge:
         self._file = file
         self._runners = [RailRunner(rail) for rail in rails]
         self._observer = observer
+        self._recent: Recent[Asked, Judged] = Recent()
         file.check_found({category for rail in rails for category in rail.categories})
         for category, policies in file.categories.items():
             self._check_redaction(category, policies)
@@ -78,11 +86,24 @@ class Judge:
 
     def judge(self, asked: Sequence[Asked]) -> list[Judged]:
         """In the order of `asked`. Never raises for what a rail does."""
+        known = {one: judged for one in asked if (judged := self._recent.get(one)) is not None}
+        new = [one for one in dict.fromkeys(asked) if one not in known]
+        known.update(zip(new, self._judge(new), strict=True))
+        return [self._told(one, known[one]) for one in asked]
+
+    def _judge(self, asked: Sequence[Asked]) -> list[Judged]:
         found: list[list[Scores]] = [[] for _ in asked]
         errors: list[list[str]] = [[] for _ in asked]
         for runner in self._runners:
             self._run(runner, asked, found, errors)
         return [self._decide(one, found[place], errors[place]) for place, one in enumerate(asked)]
+
+    def _told(self, asked: Asked, judged: Judged) -> Judged:
+        for category, action in judged.findings.items():
+            self._observer.decision(asked.direction, category, action)
+        if not judged.verdict.errors:  # else the rail may do better next time
+            self._recent.keep(asked, judged)
+        return judged
 
     def _run(
         self, runner: RailRunner, asked: Sequence[Asked], found: list[list[Scores]], errors: list[list[str]]
@@ -136,8 +157,6 @@ class Judge:
                 scores[category] = max(score, scores.get(category, 0.0))
                 actions[category] = most_severe((action, actions.get(category, "allow")))
                 spans += [span for span in here if levels.action(span.score) == "redact"]
-        for category, action in actions.items():
-            self._observer.decision(asked.direction, category, action)
         action = most_severe(actions.values())
         if errors and policy.on_error == "block":
             action = "block"
@@ -151,7 +170,7 @@ class Judge:
         verdict = Verdict(
             asked.policy, policy.version, asked.direction, action, scores, redactions, tuple(dict.fromkeys(errors))
         )
-        return Judged(verdict, text)
+        return Judged(verdict, text, actions)
 
     def close(self) -> None:
         for runner in self._runners:
