@@ -17,7 +17,7 @@ MOST_SEGMENTS = 8
 _MARKS_IN_A_ROW = 1
 
 # Letters of other alphabets, and signs, that look like Latin ones. NFKC has already folded the styled forms.
-_LOOKALIKES = str.maketrans(
+LOOKALIKES = str.maketrans(
     {
         # Cyrillic
         "а": "a", "в": "b", "с": "c", "ԁ": "d", "е": "e", "һ": "h", "і": "i", "ј": "j", "к": "k", "ӏ": "l", "м": "m",
@@ -34,6 +34,13 @@ _LOOKALIKES = str.maketrans(
         "ᴍ": "m", "ɴ": "n", "ᴏ": "o", "ᴘ": "p", "ꜱ": "s", "ᴛ": "t", "ᴜ": "u", "ᴠ": "v", "ᴡ": "w", "ᴢ": "z",
     }
 )  # fmt: skip
+_HIDDEN = frozenset({"Cf", "Cc", "Cn", "Co", "Cs"})
+# Marks that no language writes: strokes through a letter, rings around it, joiners, choices of glyph.
+_NO_LETTERS_OWN = frozenset(
+    chr(code)
+    for first, last in ((0x334, 0x338), (0x34F, 0x34F), (0x20D2, 0x20F0), (0xFE00, 0xFE0F))
+    for code in range(first, last + 1)
+)
 _SIGNS = str.maketrans("0134578@$!|+", "oieastbasiit")
 # A sign stands for a letter within a word or before it; after it, it only ends a sentence.
 _WORD_OF_SIGNS = re.compile(
@@ -54,12 +61,14 @@ def readings(text: str) -> tuple[str, ...]:
 def as_seen(text: str) -> str:
     """Without what is invisible, and with one letter for all that look alike."""
     visible = "".join(character for character in unicodedata.normalize("NFKC", text) if _shows(character))
-    return _SPACES.sub(" ", _without_piled_marks(visible).translate(_LOOKALIKES))
+    return _SPACES.sub(" ", _without_piled_marks(visible).translate(LOOKALIKES))
 
 
 def _shows(character: str) -> bool:
     """Format characters (zero-width, direction, tags) and controls do not; a line's end does."""
-    return character in "\n\t" or unicodedata.category(character) not in {"Cf", "Cc", "Cn", "Co", "Cs"}
+    if character in "\n\t":
+        return True
+    return character not in _NO_LETTERS_OWN and unicodedata.category(character) not in _HIDDEN
 
 
 def _without_piled_marks(text: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from headrace.guard.folding import fold
 from headrace.guard.rail import Scores, Span
 
 CATEGORY = "secret"
@@ -59,8 +60,9 @@ _IN_ADDRESS = re.compile(r"\b[a-z][a-z0-9+.-]{1,20}://[^\s:/@]{1,100}:(?P<secret
 # A name that promises a secret, then the secret. What is plainly no secret is left out below.
 _NAMED = re.compile(
     r"(?i)(?<![a-z])(?:[a-z0-9]{1,30}[_-])?(?:password|passwd|pwd|secret|api[_-]?key|apikey|access[_-]?key|secret[_-]?key|"
-    r"auth[_-]?token|access[_-]?token|client[_-]?secret|private[_-]?key|account[_-]?key)"
-    r"[\"']?\s{0,3}(?::=|=>|=|:|\bis\b)\s{0,3}[\"']?(?P<secret>[^\s\"',;<>(){}\[\]]{6,200})"
+    r"auth[_-]?token|access[_-]?token|client[_-]?secret|private[_-]?key|account[_-]?key|"
+    r"passwort|kennwort|contrase(?:ñ|n)a|mot de passe|senha)"
+    r"[\"']?\s{0,3}(?::=|=>|=|:|\b(?:is|ist|es|est|é)\b)\s{0,3}[\"']?(?P<secret>[^\s\"',;<>(){}\[\]]{6,200})"
 )
 _AUTHORIZATION = re.compile(r"(?i)\b(?:bearer|basic)\s+(?P<secret>[A-Za-z0-9+/_.=-]{16,2000})")
 _NO_SECRET = re.compile(
@@ -73,10 +75,19 @@ class SecretsRail:
     name = "secrets"
     categories = frozenset({CATEGORY})
     points = True
-    backend = "headrace.guard.secrets:1"
+    backend = "headrace.guard.secrets:2"
 
     def score_batch(self, texts: Sequence[str]) -> list[Scores]:
-        return [Scores.of_spans(list(_found(text))) for text in texts]
+        return [Scores.of_spans(_spans(text)) for text in texts]
+
+
+def _spans(text: str) -> list[Span]:
+    folded = fold(text)
+    found = []
+    for span in _found(folded.text):
+        start, end = folded.original(span.start, span.end)
+        found.append(Span(start, end, span.category, span.score))
+    return found
 
 
 def _found(text: str) -> Iterator[Span]:

@@ -91,3 +91,20 @@ def test_a_megabyte_is_searched_in_time(bait: str) -> None:
     began = time.process_time()
     found(bait)
     assert time.process_time() - began < 10
+
+
+@pytest.mark.parametrize("key", KEYS[:8])
+def test_a_key_is_found_among_what_hides_it(key: str) -> None:
+    wide = "".join(
+        chr(ord(character) + 0xFEE0) if 0x21 <= ord(character) <= 0x7E else character for character in key
+    )
+    for written in ("\u200b".join(key), wide):
+        text = f"so: {written}, yes"
+        (scores,) = SecretsRail().score_batch([text])
+        assert [text[span.start : span.end] for span in scores.spans] == [written]
+
+
+@pytest.mark.parametrize("words", ["Mein Passwort ist", "La contraseña es", "Le mot de passe :"])
+def test_a_password_is_found_after_its_name_in_other_languages(words: str) -> None:
+    (scores,) = SecretsRail().score_batch([f"{words} gruen7haus!"])
+    assert scores.by_category == {"secret": 0.9}

@@ -1,0 +1,1 @@
+"""Attacks and harmless look-alikes against a live server: `make redteam`."""
