@@ -6,19 +6,22 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
-SOURCES := headrace python_backends perf tests
+SOURCES := headrace python_backends perf redteam tests
 WORKERS := 2
 NOTHING_RUNS = echo "headrace: not set up, so nothing runs; 'make up' sets up and starts"
 
 ##@ Use
-.PHONY: help setup serve up down status ask
+.PHONY: help setup setup-detoxify serve up down status ask
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} \
-		/^[a-z][a-z-]*:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+		/^[a-z][a-z-]*:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Bring what is missing: .venv, packages, Triton, the model (PYTHON=python3.12)
 	@build/venv.sh $(PYTHON)
 	@$(BIN)/python -m headrace.build
+
+setup-detoxify: setup ## Add torch, for the rails detoxify and classifiers of policy.yaml
+	@build/detoxify.sh
 
 serve: setup ## Start everything in the foreground; Ctrl-C drains and stops
 	@$(BIN)/headrace serve
@@ -40,7 +43,7 @@ ask: ## Ask one question of the running stack: make ask Q="What is the capital o
 	@$(BIN)/headrace ask -- "$$QUESTION"
 
 ##@ Develop
-.PHONY: test lint format types check lock hooks
+.PHONY: test lint format types check lock lock-detoxify hooks
 test: setup ## Run the tests, on the real Triton (ARGS="-k name"; WORKERS=1: slower, less memory)
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
@@ -61,6 +64,14 @@ lock: setup ## Write requirements.lock anew from pyproject.toml (UPGRADE=1 takes
 	@$(BIN)/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-header --quiet \
 		--python-version 3.11 --system-certs $(if $(UPGRADE),--upgrade) --output-file requirements.lock
 
+# In it is what requirements.lock has not. uv is told where torch's CPU builds are: UV_FIND_LINKS=FOLDER or
+# UV_TORCH_BACKEND=cpu.
+lock-detoxify: setup ## Write requirements-detoxify.lock anew (UPGRADE=1 takes newer versions)
+	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["detoxify"], sep="\n")' \
+		| $(BIN)/uv pip compile - --universal --generate-hashes --no-header --quiet --python-version 3.11 --system-certs \
+		--constraints requirements.lock $$(sed -nE 's/^([a-z0-9._-]+)==.*/--no-emit-package \1/p' requirements.lock) \
+		$(if $(UPGRADE),--upgrade) --output-file requirements-detoxify.lock
+
 hooks: setup ## Run the checks of .pre-commit-config.yaml before every commit
 	@$(BIN)/pre-commit install
 
@@ -76,6 +87,10 @@ bench-core: setup ## Compare the stack with the bare engine in one run (ARGS="--
 .PHONY: bench-guard
 bench-guard: setup ## Measure what the guards cost, in one run with guards off (ARGS="--help")
 	@$(BIN)/python -m perf.bench_guard $(ARGS)
+
+.PHONY: redteam
+redteam: setup ## Attack a stack of its own, and list what the guards miss (ARGS=--running: the one that runs)
+	@$(BIN)/python -m redteam $(ARGS)
 
 ##@ Clean
 .PHONY: clean distclean

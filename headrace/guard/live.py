@@ -34,7 +34,7 @@ class LivePolicy:
         self._rails = rails.build(self._said)
         self._judge = Judge(self._said, self._rails, observer)
         self._building: threading.Thread | None = None
-        self._built: tuple[PolicyFile, list[Rail]] | None = None
+        self._built: tuple[PolicyFile, list[Rail], Judge] | None = None
 
     def judge(self) -> Judge:
         """What judges now. Called from one thread, which is done with the last one."""
@@ -51,7 +51,7 @@ class LivePolicy:
         try:
             said = policy.read(self._file)
             if said.rails == self._said.rails and set(said.categories) <= set(self._said.categories):
-                self._take(said, self._rails)
+                self._take(said, self._rails, Judge(said, self._rails, self._observer))
                 return
         except HeadraceError as error:
             _keep_old(error)
@@ -61,14 +61,14 @@ class LivePolicy:
 
     def _build(self, said: PolicyFile) -> None:
         try:
-            self._built = said, rails.build(said)
+            built = rails.build(said)
+            self._built = said, built, Judge(said, built, self._observer)
         except HeadraceError as error:
             _keep_old(error)
         except Exception:
             log.exception("the new rails were not built; the old policy goes on")
 
-    def _take(self, said: PolicyFile, built: list[Rail]) -> None:
-        judge = Judge(said, built, self._observer)
+    def _take(self, said: PolicyFile, built: list[Rail], judge: Judge) -> None:
         before, self._judge, self._rails, self._said = self._judge, judge, built, said
         before.close()
         versions = {name: one.version for name, one in said.policies.items()}

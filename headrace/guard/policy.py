@@ -120,8 +120,31 @@ class TermsConfig(Section):
     terms: tuple[str, ...] = Field(min_length=1)
 
 
+class DetoxifyConfig(Section):
+    """The package detoxify instead of the built-in toxicity rail. Paths are absolute, or in the project."""
+
+    checkpoint: Path
+    """A release file, which ends in the first 8 hex digits of its sha256."""
+    model: Path
+    """Folder with config.json and the tokenizer's files of the model that the checkpoint was made from."""
+    fallback: Literal["builtin"] | None = None
+    """What judges when a file or a package is missing, instead of a failed start."""
+
+
+class ClassifierConfig(Section):
+    """A text classifier in Hugging Face's format."""
+
+    model: Path
+    """Folder with config.json, model.safetensors and the tokenizer's files; absolute, or in the project."""
+    labels: dict[str, str] = Field(min_length=1)
+    """Label of the model → category. Others are not looked at."""
+
+
 class RailsConfig(Section):
     pii: PiiConfig = Field(default_factory=PiiConfig)
+    detoxify: DetoxifyConfig | None = None
+    classifiers: dict[str, ClassifierConfig] = Field(default_factory=dict)
+    """Name → classifier. These two need `make setup-detoxify`."""
     terms: dict[str, TermsConfig] = Field(default_factory=dict)
     """Category → list."""
     canary_env: str = "HEADRACE_CANARY"

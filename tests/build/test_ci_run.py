@@ -64,7 +64,7 @@ def test_a_python_that_is_there_and_fit_is_enough(machine: Machine, version: str
     machine.add(f"python{version}")
     assert machine.run().returncode == 0
     assert machine.installed() is None
-    assert machine.made() == ["setup", "lint", "types", "test"]
+    assert machine.made() == ["setup", "setup-detoxify", "lint", "types", "test"]
 
 
 @pytest.mark.parametrize("version", ["3.11", "3.12"])

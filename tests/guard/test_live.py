@@ -76,6 +76,17 @@ def test_new_rails_are_built_on_the_side(file: Path) -> None:
     live.close()
 
 
+def test_rails_that_cannot_do_what_the_policy_says_leave_the_old_policy(file: Path) -> None:
+    live = LivePolicy(file, Silent())
+    before = version(live.judge())
+    with structlog.testing.capture_logs() as logs:
+        write(file, FIRST.replace("{fruit: {block: 0.5}}", "{canary: {redact: 0.5}}"))
+        until(lambda: len(logs) == 1, live)
+    assert version(live.judge()) == before
+    assert "canary cannot be redacted" in str(logs[0]["problem"])
+    live.close()
+
+
 def test_nothing_starts_without_a_policy(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such file"):
         LivePolicy(tmp_path / "policy.yaml", Silent())
