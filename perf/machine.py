@@ -30,6 +30,7 @@ def facts(config: Config, **benchmark: object) -> Machine:
     }
     settings = config.model_dump(mode="json", exclude={"server": {"http_port", "grpc_port", "metrics_port"}})
     settings["engine"]["model"] = config.engine.model.name
+    settings["guard"]["policy"] = config.guard.policy.name
     return Machine(
         run=datetime.now(UTC).isoformat(timespec="seconds"),
         cpu=_cpu(),

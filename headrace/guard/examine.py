@@ -12,7 +12,5 @@ def whole(judge: Judge, policy: str | None, direction: Direction, text: str) -> 
     """The verdict on all of it, and the text as it may be shown."""
     name, settings = judge.policy(policy)
     judged = judge.judge([Asked(name, direction, window) for window in windows_of(text)])
-    verdict = Verdict.none(name, settings, direction)
-    for one in judged:
-        verdict = verdict.merged(one.verdict)
+    verdict = Verdict.none(name, settings, direction).merged(*(one.verdict for one in judged))
     return Judged(verdict, "" if verdict.action == "block" else "".join(one.text for one in judged))

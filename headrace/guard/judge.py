@@ -91,6 +91,12 @@ class Judge:
         known.update(zip(new, self._judge(new), strict=True))
         return [self._told(one, known[one]) for one in asked]
 
+    def judge_each(self, asked: Iterable[Sequence[Asked]]) -> list[list[Judged]]:
+        """What each of many asks, judged together."""
+        several = list(asked)
+        judged = iter(self.judge([one for some in several for one in some]))
+        return [[next(judged) for _ in some] for some in several]
+
     def _judge(self, asked: Sequence[Asked]) -> list[Judged]:
         found: list[list[Scores]] = [[] for _ in asked]
         errors: list[list[str]] = [[] for _ in asked]

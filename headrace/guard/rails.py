@@ -13,8 +13,7 @@ from headrace.guard.hidden import hidden
 from headrace.guard.local_model import NotThere
 from headrace.guard.policy import ClassifierConfig, DetoxifyConfig, PolicyFile, RailsConfig
 from headrace.guard.rail import Rail
-
-CANARY = "canary"
+from headrace.guard.terms import CANARY, CanaryRail, TermsRail
 
 log = structlog.get_logger()
 
@@ -91,15 +90,11 @@ def _secrets() -> Rail:
 
 
 def _canary(config: RailsConfig, environment: Mapping[str, str]) -> Rail:
-    from headrace.guard.terms import CanaryRail
-
     return CanaryRail(environment.get(config.canary_env, "").split())
 
 
 def _terms(category: str, terms: tuple[str, ...]) -> Callable[[], Rail]:
     def make() -> Rail:
-        from headrace.guard.terms import TermsRail
-
         return TermsRail(category, category, terms)
 
     return make

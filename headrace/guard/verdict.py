@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import cast
@@ -31,8 +32,11 @@ class Verdict:
     def none(cls, policy: str, settings: Policy, direction: Direction) -> Verdict:
         return cls(policy, settings.version, direction)
 
-    def merged(self, other: Verdict) -> Verdict:
-        """With what was found in another part of the same text."""
+    def merged(self, *others: Verdict) -> Verdict:
+        """With what was found in other parts of the same text."""
+        return functools.reduce(Verdict._with, others, self)
+
+    def _with(self, other: Verdict) -> Verdict:
         scores = dict(self.scores)
         for category, score in other.scores.items():
             scores[category] = max(score, scores.get(category, 0.0))
@@ -54,6 +58,10 @@ class Verdict:
         if self.errors:
             shown["errors"] = list(self.errors)
         return shown
+
+
+MAX_VERDICT_BYTES = 65_536
+"""Of a prompt's verdict as JSON."""
 
 
 class PromptVerdict(msgspec.Struct, frozen=True):

@@ -9,14 +9,13 @@ from headrace.guard.answer import GuardedAnswer
 from headrace.guard.judge import Asked, Judge, Judged
 from headrace.guard.live import LivePolicy
 from headrace.guard.record import DecisionLog
-from headrace.guard.verdict import PromptVerdict, guard_json
+from headrace.guard.verdict import MAX_VERDICT_BYTES, PromptVerdict, guard_json
 from headrace.triton import tensors
 from headrace.triton.tensors import Request
 
 FILTERED = "content_filter"
 MAX_ANSWER_BYTES = 2**28
 """Triton's own limit comes first."""
-MAX_VERDICT_BYTES = 65_536
 MAX_REASON_BYTES = 64
 
 
@@ -66,10 +65,9 @@ class AnswerGuard:
         judge = self._policy.judge()
         askers = [self._read(judge, request) for request in batch]
         asked: list[list[Asked]] = [[] if isinstance(asker, Exception) else asker.asked for asker in askers]
-        judged = iter(judge.judge([one for some in asked for one in some]))
         return [
-            asker if isinstance(asker, Exception) else asker.guarded([next(judged) for _ in some])
-            for asker, some in zip(askers, asked, strict=True)
+            asker if isinstance(asker, Exception) else asker.guarded(judged)
+            for asker, judged in zip(askers, judge.judge_each(asked), strict=True)
         ]
 
     def _read(self, judge: Judge, request: Request) -> _Asker | Exception:

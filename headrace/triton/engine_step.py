@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from headrace.config import Config
 from headrace.engine.interface import FinishReason
 from headrace.errors import EngineUnavailable, InvalidRequest, RequestCancelled
+from headrace.guard.verdict import MAX_VERDICT_BYTES
 from headrace.triton import tensors
 from headrace.triton.sampling import read_sampling
 from headrace.triton.tensors import GetTensor, string_tensor
@@ -25,7 +26,6 @@ log = structlog.get_logger()
 
 CANCEL_POLL_SECONDS = 0.02
 MAX_SCOPE_BYTES = 256
-MAX_VERDICT_BYTES = 65_536
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import get_args
 from headrace.config import LimitsConfig
 from headrace.engine.interface import FinishReason
 from headrace.errors import InvalidRequest
+from headrace.guard.verdict import MAX_VERDICT_BYTES
 from headrace.text.answer import AnswerText
 from headrace.text.tokenizer import Tokenizer
 from headrace.triton import tensors
@@ -81,7 +82,9 @@ class Postprocessor:
             completion_tokens=stream.completion_tokens,
             log_probs=stream.log_probs + tensors.numbers(get, "output_log_probs"),
             stream_id=tensors.integer(get, "stream_id") or 0,
-            prompt_verdict=stream.prompt_verdict or tensors.text(get, "engine_prompt_verdict", 2**16) or "",
+            prompt_verdict=stream.prompt_verdict
+            or tensors.text(get, "engine_prompt_verdict", MAX_VERDICT_BYTES)
+            or "",
         )
         stream.log_probs, stream.prompt_verdict = (), ""
         return piece

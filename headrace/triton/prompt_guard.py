@@ -55,12 +55,6 @@ class _Asker:
             for message in self.conversation.messages
         ]
 
-    def verdict(self, judged: Sequence[Judged]) -> Verdict:
-        verdict = Verdict.none(self.name, self.policy, "prompt")
-        for one in judged:
-            verdict = verdict.merged(one.verdict)
-        return verdict
-
     def guarded(self, verdict: Verdict, judged: Sequence[Judged]) -> GuardedPrompt:
         messages = [_shown(*pair) for pair in zip(self.conversation.messages, judged, strict=True)]
         said = Conversation(self.conversation.field, messages).as_prompt()
@@ -91,14 +85,13 @@ class PromptGuard:
         judge = self._policy.judge()
         askers = [self._read(judge, request) for request in batch]
         asked = [[] if isinstance(asker, Exception) else asker.asked() for asker in askers]
-        judged = iter(judge.judge([one for some in asked for one in some]))
         return [
-            asker if isinstance(asker, Exception) else self._guarded(judge, asker, [next(judged) for _ in some])
-            for asker, some in zip(askers, asked, strict=True)
+            asker if isinstance(asker, Exception) else self._guarded(judge, asker, judged)
+            for asker, judged in zip(askers, judge.judge_each(asked), strict=True)
         ]
 
     def _guarded(self, judge: Judge, asker: _Asker, judged: Sequence[Judged]) -> GuardedPrompt:
-        verdict = asker.verdict(judged)
+        verdict = Verdict.none(asker.name, asker.policy, "prompt").merged(*(one.verdict for one in judged))
         text = self._decisions.hash()
         for message in asker.conversation.messages:
             text.add(f"{message.text}\0")

@@ -16,9 +16,9 @@ from headrace.guard.judge import Asked, Judge, Judged
 from headrace.guard.live import LivePolicy
 from headrace.guard.policy import Policy
 from headrace.guard.record import DecisionLog, TextHash
-from headrace.guard.verdict import PromptVerdict, guard_json
+from headrace.guard.verdict import MAX_VERDICT_BYTES, PromptVerdict, guard_json
 from headrace.triton import tensors
-from headrace.triton.answer_guard import FILTERED, MAX_ANSWER_BYTES, MAX_REASON_BYTES, MAX_VERDICT_BYTES
+from headrace.triton.answer_guard import FILTERED, MAX_ANSWER_BYTES, MAX_REASON_BYTES
 from headrace.triton.idle import Streams
 from headrace.triton.tensors import Request
 
@@ -115,7 +115,6 @@ class StreamGuard:
     def _judge(self, arrivals: Sequence[_Arrival], send: Send) -> None:
         """Chunks of as many streams. Whatever fails ends its stream: what is not judged is not shown."""
         judge = self._policy.judge()
-        asked: list[Asked] = []
         waiting: list[tuple[_Arrival, _Stream, list[Asked]]] = []
         for arrival in arrivals:
             try:
@@ -127,15 +126,14 @@ class StreamGuard:
                 continue
             if windows is not None:
                 waiting.append((arrival, stream, windows))
-                asked += windows
         try:
-            judged = iter(judge.judge(asked))
+            found = judge.judge_each(windows for _, _, windows in waiting)
         except Exception as error:  # noqa: BLE001 - told to all clients
             for arrival, _, _ in waiting:
                 self._fail(arrival, error, send)
             return
-        for arrival, stream, windows in waiting:
-            self._settle(judge, arrival, stream, [next(judged) for _ in windows], send)
+        for (arrival, stream, _), judged in zip(waiting, found, strict=True):
+            self._settle(judge, arrival, stream, judged, send)
 
     def _feed(self, arrival: _Arrival, stream: _Stream, send: Send) -> list[Asked] | None:
         """What has to be judged; None when the request is answered already."""
