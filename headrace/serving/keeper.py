@@ -121,12 +121,13 @@ class Keeper:
         crash = asyncio.create_task(self.part.until_crashed())
         course = asyncio.create_task(self._course(process))
         try:
-            await asyncio.wait((end, crash, course, wish), return_when=asyncio.FIRST_COMPLETED)
+            first, _ = await asyncio.wait((end, crash, course, wish), return_when=asyncio.FIRST_COMPLETED)
             # When all of it dies at once, the part's own end says more than that of one of its children.
             await asyncio.wait((end,), timeout=_LAST_WORDS_SECONDS)
             if end.done():
                 return _End(describe_exit(end.result()), by_itself=end.result() not in _KILLED)
-            if crash.done():
+            # A crash that follows a step's death is its consequence.
+            if crash.done() and course not in first:
                 return _End(crash.result(), by_itself=True)
             return _End(wish.result() if wish.done() else course.result())
         finally:

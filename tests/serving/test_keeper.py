@@ -31,6 +31,7 @@ class Script:
         self._program = program = self._programs[min(self.lives, len(self._programs) - 1)]
         self.lives += 1
         self._ready = False
+        self.crashed.clear()
         return await ChildProcess.start([sys.executable, "-u", "-c", program], dict(os.environ), self._on_line)
 
     def _on_line(self, line: str) -> None:
@@ -129,6 +130,25 @@ async def test_an_unfit_part_is_killed_and_starts_again(wish: bool) -> None:
         part.unfit.set()
     await changes.until("ready", 2)
     assert process.returncode == -signal.SIGKILL
+    assert keeper.last_end == "a step died"
+    await finish(keeper, task)
+
+
+class Dominoes(Script):
+    async def until_unfit(self, process: ChildProcess) -> str:
+        reason = await super().until_unfit(process)
+        asyncio.get_running_loop().call_later(0.02, self.crashed.set)
+        return reason
+
+
+async def test_a_crash_that_follows_the_death_of_a_step_does_not_hide_it() -> None:
+    part = Dominoes(UP)
+    keeper, changes = keeper_of(part)
+    task = asyncio.create_task(keeper.run())
+    await changes.until("ready")
+    part.unfit.set()
+    await changes.until("waiting")
+    await changes.until("ready", 2)
     assert keeper.last_end == "a step died"
     await finish(keeper, task)
 
