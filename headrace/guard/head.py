@@ -8,58 +8,18 @@ inverse document frequency) is part of w.
 from __future__ import annotations
 
 import hashlib
-import math
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix, hstack
-from sklearn.feature_extraction.text import HashingVectorizer
-from sklearn.preprocessing import normalize
 
 from headrace.errors import StartupError
-
-WORD_FEATURES, CHARACTER_FEATURES = 1 << 17, 1 << 18
-_WORDS = HashingVectorizer(
-    analyzer="word",
-    ngram_range=(1, 2),
-    token_pattern=r"(?u)\b\w+\b|[^\w\s]",  # noqa: S106 - no password
-    n_features=WORD_FEATURES,
-    alternate_sign=False,
-    norm=None,
-    dtype=np.float32,
-)
-_CHARACTERS = HashingVectorizer(
-    analyzer="char_wb",
-    ngram_range=(3, 5),
-    n_features=CHARACTER_FEATURES,
-    alternate_sign=False,
-    norm=None,
-    dtype=np.float32,
-)
-# 1 + ln n. A table, because the last bit of numpy's logarithm depends on the processor, and the heads should not.
-_DAMPED = np.array([0.0, *(1 + math.log(count) for count in range(1, 512))], dtype=np.float32)
-
-
-def features(texts: Sequence[str]) -> csr_matrix:
-    """[texts, WORD_FEATURES + CHARACTER_FEATURES], float32."""
-    blocks = []
-    for vectorizer in (_WORDS, _CHARACTERS):
-        counts = vectorizer.transform(texts)
-        counts.data = _DAMPED[np.minimum(counts.data.astype(np.intp), len(_DAMPED) - 1)]
-        blocks.append(normalize(counts, copy=False))
-    return hstack(blocks, format="csr")
-
-
-@lru_cache(maxsize=2)
-def _remembered(texts: tuple[str, ...]) -> csr_matrix:
-    """Several heads look at the same texts one after the other, and the features are most of the work."""
-    return features(texts)
+from headrace.guard.features import COUNT, features
 
 
 @dataclass(frozen=True)
@@ -89,7 +49,7 @@ class Head:
                 weights, bias = arrays["weights"], float(arrays["bias"])
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise StartupError(f"{file}: cannot be read as the weights of a head: {error}") from None
-        if weights.shape != (WORD_FEATURES + CHARACTER_FEATURES,) or weights.dtype != np.float16:
+        if weights.shape != (COUNT,) or weights.dtype != np.float16:
             raise StartupError(f"{file}: holds weights of another kind: {weights.shape}, {weights.dtype}")
         return cls.of(weights, bias)
 
@@ -97,7 +57,7 @@ class Head:
         """Log odds, one a text."""
         if not texts:
             return np.zeros(0)
-        margins: Any = _remembered(tuple(texts)) @ self._wide
+        margins: Any = features(texts) @ self._wide
         return np.asarray(margins, dtype=np.float64) + self.bias
 
 

@@ -10,10 +10,12 @@ import base64
 import binascii
 import re
 import unicodedata
+from functools import lru_cache
 
 LONGEST = 2_000
 """Characters of a decoded segment that are looked at."""
 MOST_SEGMENTS = 8
+_LONGEST_REMEMBERED = 8_000
 _MARKS_IN_A_ROW = 1
 
 # Letters of other alphabets, and signs, that look like Latin ones. NFKC has already folded the styled forms.
@@ -53,6 +55,16 @@ _SPACES = re.compile(r"[^\S\n]+")
 
 def readings(text: str) -> tuple[str, ...]:
     """At least one. Linear in the length of the text."""
+    return _remembered(text) if len(text) <= _LONGEST_REMEMBERED else _read(text)
+
+
+@lru_cache(maxsize=256)
+def _remembered(text: str) -> tuple[str, ...]:
+    """One rail after the other asks for those of the same batch."""
+    return _read(text)
+
+
+def _read(text: str) -> tuple[str, ...]:
     plain = as_seen(text)
     found = [plain, _signs_read(plain), _joined(plain), *_decoded(text)]
     return tuple(dict.fromkeys(reading for reading in found if reading)) or ("",)
@@ -60,7 +72,9 @@ def readings(text: str) -> tuple[str, ...]:
 
 def as_seen(text: str) -> str:
     """Without what is invisible, and with one letter for all that look alike."""
-    visible = "".join(character for character in unicodedata.normalize("NFKC", text) if _shows(character))
+    folded = unicodedata.normalize("NFKC", text)
+    # Asked once a letter, not once a character: most of a long text's time would go there.
+    visible = folded.translate({ord(character): None for character in set(folded) if not _shows(character)})
     return _SPACES.sub(" ", _without_piled_marks(visible).translate(LOOKALIKES))
 
 

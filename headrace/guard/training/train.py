@@ -12,7 +12,8 @@ import scipy.sparse
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from headrace.guard.head import Head, features
+from headrace.guard.features import features
+from headrace.guard.head import Head
 from headrace.guard.pieces import pieces
 from headrace.guard.readings import as_seen
 from headrace.guard.training.corpora import Corpora, Example, unique
