@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -16,6 +16,10 @@ from headrace.guard.verdict import Verdict, most_severe
 from headrace.guard.windows import Window
 
 FIELD = "guard_policy"
+FAILED = "error"
+"""The category of what is blocked because a rail failed."""
+MOST_CHARACTERS = 50_000
+"""Of several texts that a rail judges in one call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,7 @@ class Judged:
 
 
 class Observer(Protocol):
-    """Who counts (`headrace.guard.metrics`)."""
+    """Who counts (`headrace.triton.guard_metrics`)."""
 
     def rail(self, rail: Rail, direction: Direction, texts: int, seconds: float, error: str | None) -> None: ...
 
@@ -53,23 +57,24 @@ class Observer(Protocol):
 class Judge:
     """One policy file and the rails that were built for it. Used from one thread."""
 
-    def __init__(self, file: PolicyFile, rails: Sequence[Rail], observer: Observer) -> None:
+    def __init__(
+        self,
+        file: PolicyFile,
+        rails: Sequence[Rail],
+        observer: Observer,
+        runners: Sequence[RailRunner] | None = None,
+    ) -> None:
+        """`runners` of these rails that run already. Raises `ConfigError` when the rails cannot do what the file
+        says."""
+        _check(file, rails)
         self._file = file
-        self._runners = [RailRunner(rail) for rail in rails]
+        self._runners = runners or [RailRunner(rail) for rail in rails]
         self._observer = observer
         self._recent: Recent[Asked, Judged] = Recent()
-        file.check_found({category for rail in rails for category in rail.categories})
-        for category, policies in file.categories.items():
-            self._check_redaction(category, policies)
 
-    def _check_redaction(self, category: str, policies: Iterable[str]) -> None:
-        if any(runner.rail.points for runner in self._runners if category in runner.rail.categories):
-            return
-        for name in policies:
-            policy = self._file.policies[name]
-            for levels in (policy.prompt.get(category), policy.response.get(category)):
-                if levels is not None and levels.redact is not None:
-                    raise ConfigError(f"policy {name}: {category} cannot be redacted, its rail finds no spans")
+    def under(self, file: PolicyFile) -> Judge:
+        """The same rails, busy with what they are busy with, under other policies. Raises `ConfigError`."""
+        return Judge(file, [runner.rail for runner in self._runners], self._observer, self._runners)
 
     def policy(self, name: str | None) -> tuple[str, Policy]:
         """The one of this name, the default one for None. Raises `InvalidRequest`."""
@@ -114,27 +119,36 @@ class Judge:
     def _run(
         self, runner: RailRunner, asked: Sequence[Asked], found: list[list[Scores]], errors: list[list[str]]
     ) -> None:
-        """This rail for all that need it, in one batch a direction."""
-        for direction in ("prompt", "response"):
-            places = [
-                place
-                for place, one in enumerate(asked)
-                if one.direction == direction and self._needs(runner.rail, one)
-            ]
-            if not places:
-                continue
+        """This rail for all that need it, in few calls."""
+        needed = [place for place, one in enumerate(asked) if self._needs(runner.rail, one)]
+        for direction, limit_ms, places in self._calls(asked, needed):
             texts = [asked[place].window.before + asked[place].window.text for place in places]
-            seconds = max(self._file.policies[asked[place].policy].time_limit_ms for place in places) / 1000
             error = None
             began = time.perf_counter()
             try:
-                for place, scores in zip(places, runner.score(texts, seconds), strict=True):
+                for place, scores in zip(places, runner.score(texts, limit_ms / 1000), strict=True):
                     found[place].append(scores)
             except RailFailed as failed:
                 error = str(failed)
                 for place in places:
                     errors[place].append(runner.rail.name)
             self._observer.rail(runner.rail, direction, len(texts), time.perf_counter() - began, error)
+
+    def _calls(
+        self, asked: Sequence[Asked], places: Iterable[int]
+    ) -> Iterator[tuple[Direction, float, list[int]]]:
+        """What is judged together: of one direction, within one time limit, and so much that it can be kept."""
+        calls: dict[tuple[Direction, float], list[int]] = {}
+        for place in places:
+            one = asked[place]
+            kind = one.direction, self._file.policies[one.policy].time_limit_ms
+            call = calls.setdefault(kind, [])
+            if call and sum(len(asked[other]) for other in call) + len(one) > MOST_CHARACTERS:
+                yield *kind, call
+                call = calls[kind] = []
+            call.append(place)
+        for kind, call in calls.items():
+            yield *kind, call
 
     def _needs(self, rail: Rail, asked: Asked) -> bool:
         looked_for = self._file.policies[asked.policy].thresholds(asked.direction).keys() - asked.exempt
@@ -165,9 +179,11 @@ class Judge:
                 spans += [span for span in here if levels.action(span.score) == "redact"]
         action = most_severe(actions.values())
         if errors and policy.on_error == "block":
-            action = "block"
+            action = actions[FAILED] = "block"
         if policy.detect_only:
-            action, spans = ("flag" if action != "allow" else "allow"), []
+            # Counted as what it led to, which is nothing.
+            actions = dict.fromkeys(actions, "flag")
+            action, spans = most_severe(actions.values()), []
         text, redactions = asked.window.text, dict[str, int]()
         if action == "block":
             text = ""
@@ -181,6 +197,17 @@ class Judge:
     def close(self) -> None:
         for runner in self._runners:
             runner.close()
+
+
+def _check(file: PolicyFile, rails: Sequence[Rail]) -> None:
+    """Raises `ConfigError` for what would not be looked for, or could not be redacted where it is found."""
+    file.check_found({category for rail in rails for category in rail.categories})
+    blind = {category for rail in rails if not rail.points for category in rail.categories}
+    for name, policy in file.policies.items():
+        for levels in (policy.prompt, policy.response):
+            for category in blind & levels.keys():
+                if levels[category].redact is not None:
+                    raise ConfigError(f"policy {name}: {category} cannot be redacted, its rail finds no spans")
 
 
 def redacted(text: str, spans: Sequence[Span]) -> tuple[str, dict[str, int]]:

@@ -11,7 +11,6 @@ from headrace.errors import HeadraceError
 from headrace.guard import policy, rails
 from headrace.guard.judge import Judge, Observer
 from headrace.guard.policy import PolicyFile
-from headrace.guard.rail import Rail
 
 log = structlog.get_logger()
 
@@ -19,10 +18,9 @@ _Stamp = tuple[int, int, int]
 
 
 class LivePolicy:
-    """`judge` is looked at before every batch: a change takes effect at the next request.
-
-    When only the policies changed, the rails that run go on. New rails are built on the side, since some take
-    seconds; until they are there, the old policy judges.
+    """`judge` is looked at before every batch. When only the policies changed, the rails that run go on, and the
+    change holds for the next request. New rails are built on the side, since some take seconds; until they are
+    there, the old policy judges.
     """
 
     def __init__(self, file: Path, observer: Observer) -> None:
@@ -31,18 +29,23 @@ class LivePolicy:
         self._observer = observer
         self._stamp = _stamp(file)
         self._said = policy.read(file)
-        self._rails = rails.build(self._said)
-        self._judge = Judge(self._said, self._rails, observer)
+        self._judge = Judge(self._said, rails.build(self._said), observer)
         self._building: threading.Thread | None = None
-        self._built: tuple[PolicyFile, list[Rail], Judge] | None = None
+        self._built: tuple[PolicyFile, Judge] | None = None
 
     def judge(self) -> Judge:
         """What judges now. Called from one thread, which is done with the last one."""
-        if self._built is not None:
-            self._take(*self._built)
-            self._built = None
+        if self._building is not None:
+            if self._building.is_alive():
+                return self._judge
+            # What was built comes first: the file may have changed again since.
+            self._building = None
+            if self._built is not None:
+                self._judge.close()
+                self._take(*self._built)
+                self._built = None
         stamp = _stamp(self._file)
-        if stamp != self._stamp and (self._building is None or not self._building.is_alive()):
+        if stamp != self._stamp:
             self._stamp = stamp
             self._reload()
         return self._judge
@@ -51,7 +54,7 @@ class LivePolicy:
         try:
             said = policy.read(self._file)
             if said.rails == self._said.rails and set(said.categories) <= set(self._said.categories):
-                self._take(said, self._rails, Judge(said, self._rails, self._observer))
+                self._take(said, self._judge.under(said))
                 return
         except HeadraceError as error:
             _keep_old(error)
@@ -61,16 +64,14 @@ class LivePolicy:
 
     def _build(self, said: PolicyFile) -> None:
         try:
-            built = rails.build(said)
-            self._built = said, built, Judge(said, built, self._observer)
+            self._built = said, Judge(said, rails.build(said), self._observer)
         except HeadraceError as error:
             _keep_old(error)
         except Exception:
             log.exception("the new rails were not built; the old policy goes on")
 
-    def _take(self, said: PolicyFile, built: list[Rail], judge: Judge) -> None:
-        before, self._judge, self._rails, self._said = self._judge, judge, built, said
-        before.close()
+    def _take(self, said: PolicyFile, judge: Judge) -> None:
+        self._said, self._judge = said, judge
         versions = {name: one.version for name, one in said.policies.items()}
         log.info("policy read", file=str(self._file), versions=versions)
 

@@ -6,10 +6,11 @@ A policy's version is a hash of what it says, not of how it is written: comments
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -69,10 +70,13 @@ class Policy(Section):
     """Everything is judged and told in the verdict; nothing is redacted or blocked."""
     on_error: Literal["block", "allow"] = "block"
     """When a rail fails or takes too long: block what it should have judged, or let it pass."""
-    time_limit_ms: float = Field(2000.0, gt=0)
+    time_limit_ms: float = Field(2000.0, gt=0, le=600_000)
     """For one rail and one call of it."""
-    refusal: str = Field("I cannot help with that.", min_length=1)
+    refusal: str = Field("I cannot help with that.", pattern=r"\S")
     """The answer instead of one that is blocked."""
+    trust_system: bool = True
+    """Who writes a `system` message instructs the model by right: it is not taken for an injection. False where
+    those who are not trusted can write one."""
 
     @model_validator(mode="after")
     def _async_cannot_redact(self) -> Policy:
@@ -111,13 +115,21 @@ class PiiConfig(Section):
     )
     spacy_model: str | None = None
     """An installed spaCy model finds names and places too (`PERSON`, `LOCATION`)."""
-    phone_regions: tuple[str, ...] = ("US", "GB", "DE", "FR", "IN")
+    phone_regions: tuple[Annotated[str, Field(pattern=r"^[A-Z]{2}$")], ...] = ("US", "GB", "DE", "FR", "IN")
 
 
 class TermsConfig(Section):
     """A list of words and phrases, found as whole words in any writing."""
 
     terms: tuple[str, ...] = Field(min_length=1)
+
+    @field_validator("terms")
+    @classmethod
+    def _can_be_found(cls, terms: tuple[str, ...]) -> tuple[str, ...]:
+        for place, term in enumerate(terms):
+            if not any(unicodedata.category(character)[0] in "LNPS" for character in term):
+                raise ValueError(f"entry {place + 1}, {term!r}, shows nothing that could be found")
+        return terms
 
 
 class DetoxifyConfig(Section):

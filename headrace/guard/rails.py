@@ -8,6 +8,7 @@ from contextlib import nullcontext
 
 import structlog
 
+from headrace.errors import ConfigError
 from headrace.guard.detoxify import CATEGORIES as OF_DETOXIFY
 from headrace.guard.hidden import hidden
 from headrace.guard.local_model import NotThere
@@ -78,8 +79,12 @@ def _detoxify(config: DetoxifyConfig) -> Callable[[], Rail]:
 def _pii(config: RailsConfig) -> Rail:
     # Presidio imports torch where it is installed: 5 s and 280 MB, and no pattern needs it.
     with nullcontext() if config.pii.spacy_model else hidden("torch", "transformers"):
+        from phonenumbers import SUPPORTED_REGIONS
+
         from headrace.guard.pii import PiiRail
 
+        if unknown := set(config.pii.phone_regions) - SUPPORTED_REGIONS:
+            raise ConfigError(f"rails.pii.phone_regions: no region {', '.join(sorted(unknown))}")
         return PiiRail(config.pii)
 
 
@@ -90,7 +95,10 @@ def _secrets() -> Rail:
 
 
 def _canary(config: RailsConfig, environment: Mapping[str, str]) -> Rail:
-    return CanaryRail(environment.get(config.canary_env, "").split())
+    words = environment.get(config.canary_env, "").split()
+    if not words:
+        log.info("no canary is looked for", empty_variable=config.canary_env)
+    return CanaryRail(words)
 
 
 def _terms(category: str, terms: tuple[str, ...]) -> Callable[[], Rail]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hmac
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
@@ -24,15 +24,18 @@ log = structlog.get_logger()
 
 
 class DecisionLog:
-    """Writes to the step's log what was not simply allowed."""
+    """Counts what was decided about each prompt and answer, and logs what was not simply allowed."""
 
-    def __init__(self, key: bytes | None) -> None:
+    def __init__(self, key: bytes | None, count: Callable[[Verdict], None] = lambda _: None) -> None:
         self._key = key
+        self._count = count
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> DecisionLog:
+    def from_environment(
+        cls, environment: Mapping[str, str] = os.environ, count: Callable[[Verdict], None] = lambda _: None
+    ) -> DecisionLog:
         key = environment.get(KEY_ENV)
-        return cls(key.encode() if key else None)
+        return cls(key.encode() if key else None, count)
 
     def hash(self) -> TextHash:
         """For one text."""
@@ -41,6 +44,7 @@ class DecisionLog:
     def write(
         self, request_id: str, verdict: Verdict, policy: Policy, backends: Mapping[str, str], text: TextHash
     ) -> None:
+        self._count(verdict)
         if verdict.action != "allow" or verdict.errors:
             log.info("guard decision", request_id=request_id, **record(verdict, policy, backends, text))
 

@@ -1,11 +1,17 @@
-"""Runs a rail within a time limit, so that one that hangs holds up nobody."""
+"""Runs a rail within a time limit, so that one that waits or computes for too long holds up nobody.
+
+One thing no thread can be kept from: a call into C code that does not give up the interpreter's lock, such as a
+regular expression that backtracks without end. So the rails' patterns are linear, and tested to be.
+"""
 
 from __future__ import annotations
 
 import queue
 import threading
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from headrace.guard.rail import Rail, Scores
 
@@ -41,7 +47,7 @@ class RailRunner:
         if not call.done.wait(seconds):
             raise RailFailed(f"no scores within {seconds * 1000:g} ms")
         if call.scores is None:
-            raise RailFailed(f"{type(call.error).__name__}: {call.error}") from call.error
+            raise RailFailed(_told(call.error)) from call.error
         if len(call.scores) != len(texts):
             raise RailFailed(f"{len(call.scores)} scores for {len(texts)} texts")
         return call.scores
@@ -56,3 +62,10 @@ class RailRunner:
             except BaseException as error:  # noqa: BLE001 - told to the caller, who decides
                 call.error = error
             call.done.set()
+
+
+def _told(error: BaseException | None) -> str:
+    """Its kind and where it was raised: what it says may hold the text, which no log may."""
+    places = traceback.extract_tb(error.__traceback__) if error is not None else []
+    where = f" at {Path(places[-1].filename).name}:{places[-1].lineno}" if places else ""
+    return f"{type(error).__name__}{where}"

@@ -45,7 +45,8 @@ class Verdict:
             redactions[category] = redactions.get(category, 0) + count
         errors = tuple(dict.fromkeys((*self.errors, *other.errors)))
         action = most_severe((self.action, other.action))
-        return Verdict(self.policy, self.version, self.direction, action, scores, redactions, errors)
+        # A policy that changed while a stream ran: the last one to judge it is named.
+        return Verdict(self.policy, other.version, self.direction, action, scores, redactions, errors)
 
     def summary(self) -> dict[str, object]:
         """Without what both directions share."""
@@ -68,12 +69,14 @@ class PromptVerdict(msgspec.Struct, frozen=True):
     """What the guard of the answer has to know of the prompt's. Travels between the two steps as JSON."""
 
     policy: str
+    version: str
     blocked: bool
     summary: msgspec.Raw
 
     @classmethod
     def of(cls, verdict: Verdict) -> PromptVerdict:
-        return cls(verdict.policy, verdict.action == "block", msgspec.Raw(msgspec.json.encode(verdict.summary())))
+        summary = msgspec.Raw(msgspec.json.encode(verdict.summary()))
+        return cls(verdict.policy, verdict.version, verdict.action == "block", summary)
 
     def json(self) -> str:
         return msgspec.json.encode(self).decode()
@@ -88,13 +91,14 @@ class PromptVerdict(msgspec.Struct, frozen=True):
 
 
 def guard_json(prompt: PromptVerdict, response: Verdict) -> str:
-    """The output `guard`: what was decided about a request, and why."""
+    """The output `guard`: what was decided about a request, and why. The policy may have changed between a prompt
+    and its answer, so each has its version."""
     before: dict[str, object] = msgspec.json.decode(prompt.summary)
     shown = {
         "action": most_severe((cast("Action", before["action"]), response.action)),
         "policy": response.policy,
         "version": response.version,
-        "prompt": before,
+        "prompt": {"version": prompt.version, **before},
         "response": response.summary(),
     }
     return msgspec.json.encode(shown).decode()

@@ -39,14 +39,15 @@ class _Asker:
         self._answer = GuardedAnswer(name, self._policy, mode="buffered")
         self._backends = judge.backends(name, "response")
         self._hash = decisions.hash()
-        text = "" if self._prompt.blocked else tensors.text(get, "text_output", MAX_ANSWER_BYTES) or ""
+        text = "" if self._prompt.blocked else tensors.written(get, "text_output", MAX_ANSWER_BYTES)
         self._hash.add(text)
         self._unjudged, self.asked = self._answer.feed(text, final=True)
 
     def guarded(self, judged: Sequence[Judged]) -> GuardedText:
         shown = self._answer.settle(judged)
         verdict = self._answer.verdict
-        self._decisions.write(self._request_id, verdict, self._policy, self._backends, self._hash)
+        if not self._prompt.blocked:  # else there is no answer
+            self._decisions.write(self._request_id, verdict, self._policy, self._backends, self._hash)
         guard = guard_json(self._prompt, verdict)
         if self._prompt.blocked or shown.blocked:
             return GuardedText(self._policy.refusal, FILTERED, (), guard)

@@ -9,6 +9,7 @@ import triton_python_backend_utils as pb_utils
 
 from headrace.guard.policy import Action, Direction
 from headrace.guard.rail import Rail
+from headrace.guard.verdict import Verdict
 
 _SECONDS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0]
 
@@ -21,6 +22,7 @@ class GuardMetrics:
     def __init__(self, step: str) -> None:
         self._step = step
         kinds = pb_utils.MetricFamily
+        self._verdicts = _family(kinds.COUNTER, "verdicts_total", "Prompts and answers, by what was decided")
         self._decisions = _family(kinds.COUNTER, "decisions_total", "Findings, by what followed from them")
         self._texts = _family(kinds.COUNTER, "rail_texts_total", "Texts that a rail judged")
         self._errors = _family(kinds.COUNTER, "rail_errors_total", "Calls of a rail that failed or took too long")
@@ -37,6 +39,16 @@ class GuardMetrics:
         if error is not None:
             errors.increment(1)
             log.error("a rail failed", problem=error, texts=texts, **labels)
+
+    def verdict(self, verdict: Verdict) -> None:
+        """Of a whole prompt, or of an answer at its end."""
+        labels = {
+            "policy": verdict.policy,
+            "action": verdict.action,
+            "direction": verdict.direction,
+            "step": self._step,
+        }
+        self._metric(self._verdicts, labels).increment(1)
 
     def decision(self, direction: Direction, category: str, action: Action) -> None:
         labels = {"category": category, "action": action, "direction": direction, "step": self._step}

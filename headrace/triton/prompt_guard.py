@@ -50,7 +50,7 @@ class _Asker:
                 self.name,
                 "prompt",
                 Window("", message.text),
-                _SYSTEM_MAY if message.role == "system" else frozenset(),
+                _SYSTEM_MAY if message.role == "system" and self.policy.trust_system else frozenset(),
             )
             for message in self.conversation.messages
         ]

@@ -63,21 +63,32 @@ class _Arrival:
     place: int
     request_id: str
     stream_id: int
-    text: str
-    finish_reason: str
-    prompt_tokens: int
-    completion_tokens: int
-    log_probs: tuple[float, ...]
-    prompt_verdict: str
+    text: str = ""
+    finish_reason: str = ""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    log_probs: tuple[float, ...] = ()
+    prompt_verdict: str = ""
+    error: Exception | None = None
+    """Why it could not be read. What follows it would have a hole: its stream is over."""
 
     @classmethod
     def read(cls, place: int, request: Request) -> _Arrival:
+        stream_id = 0
+        try:
+            stream_id = tensors.integer(request.get, "stream_id") or 0
+            return cls._read(place, request, stream_id)
+        except Exception as error:  # noqa: BLE001 - told to the client
+            return cls(place, request.id, stream_id, error=error)
+
+    @classmethod
+    def _read(cls, place: int, request: Request, stream_id: int) -> _Arrival:
         get = request.get
         return cls(
             place,
             request.id,
-            tensors.integer(get, "stream_id") or 0,
-            tensors.text(get, "text_output", MAX_ANSWER_BYTES) or "",
+            stream_id,
+            tensors.written(get, "text_output", MAX_ANSWER_BYTES),
             tensors.text(get, "finish_reason", MAX_REASON_BYTES) or "",
             tensors.integer(get, "prompt_tokens") or 0,
             tensors.integer(get, "completion_tokens") or 0,
@@ -103,13 +114,7 @@ class StreamGuard:
 
     def judge(self, batch: Sequence[Request], send: Send) -> None:
         """Every request of the batch gets one final send, and at most one before it."""
-        arrivals: list[_Arrival] = []
-        for place, request in enumerate(batch):
-            try:
-                arrivals.append(_Arrival.read(place, request))
-            except Exception as error:  # noqa: BLE001 - told to the client
-                send(place, error, final=True)
-        for together in _rounds(arrivals):
+        for together in _rounds([_Arrival.read(place, request) for place, request in enumerate(batch)]):
             self._judge(together, send)
 
     def _judge(self, arrivals: Sequence[_Arrival], send: Send) -> None:
@@ -118,8 +123,7 @@ class StreamGuard:
         waiting: list[tuple[_Arrival, _Stream, list[Asked]]] = []
         for arrival in arrivals:
             try:
-                stream = self._streams.take(arrival.stream_id) or self._opened(judge, arrival)
-                judge.policy(stream.prompt.policy)  # it may be gone since the last chunk
+                stream = self._state(judge, arrival)
                 windows = self._feed(arrival, stream, send)
             except Exception as error:  # noqa: BLE001 - told to the client
                 self._fail(arrival, error, send)
@@ -134,6 +138,15 @@ class StreamGuard:
             return
         for (arrival, stream, _), judged in zip(waiting, found, strict=True):
             self._settle(judge, arrival, stream, judged, send)
+
+    def _state(self, judge: Judge, arrival: _Arrival) -> _Stream:
+        """Of the stream that it belongs to, no longer kept here. Raises what ends the stream."""
+        known = self._streams.take(arrival.stream_id)
+        if arrival.error is not None:
+            raise arrival.error
+        stream = known or self._opened(judge, arrival)
+        _, stream.policy = judge.policy(stream.prompt.policy)  # it may have changed since the last chunk, or gone
+        return stream
 
     def _feed(self, arrival: _Arrival, stream: _Stream, send: Send) -> list[Asked] | None:
         """What has to be judged; None when the request is answered already."""
@@ -174,7 +187,7 @@ class StreamGuard:
                 stream.log_probs = ()
         if not ended:
             self._streams.keep(arrival.stream_id, stream)
-        if found is not None and found.guard:
+        if found is not None and found.guard and not stream.prompt.blocked:
             name = stream.prompt.policy
             backends = judge.backends(name, "response")
             self._decisions.write(arrival.request_id, stream.answer.verdict, stream.policy, backends, stream.hash)

@@ -29,6 +29,12 @@ def text(get: GetTensor, name: str, max_bytes: int) -> str | None:
     return None if data is None else _decode(data, name)
 
 
+def written(get: GetTensor, name: str, max_bytes: int) -> str:
+    """What a model wrote, empty when left out: unlike a client it may write a NUL."""
+    data = raw_text(get, name, max_bytes)
+    return "" if data is None else _utf8(data, name)
+
+
 def raw_text(get: GetTensor, name: str, max_bytes: int) -> bytes | None:
     """The bytes of a STRING [1, 1] tensor, not decoded."""
     array = get(name)
@@ -106,11 +112,15 @@ def _bytes(item: Any) -> bytes:
     return item if isinstance(item, bytes) else str(item).encode()
 
 
-def _decode(data: bytes, name: str) -> str:
+def _utf8(data: bytes, name: str) -> str:
     try:
-        value = data.decode("utf-8")
+        return data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InvalidRequest(name, f"not valid UTF-8 at byte {error.start}") from None
+
+
+def _decode(data: bytes, name: str) -> str:
+    value = _utf8(data, name)
     if "\0" in value:
         raise InvalidRequest(name, f"holds a NUL character at place {value.index(chr(0))}; remove it")
     return value

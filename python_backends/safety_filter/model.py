@@ -29,9 +29,10 @@ from headrace.worker.client import WorkerClient
 class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         settings = config.load()
-        decisions = DecisionLog.from_environment()
+        metrics = GuardMetrics(args["model_name"])
+        decisions = DecisionLog.from_environment(count=metrics.verdict)
         model = json.loads(args["model_config"])
-        self._policy = LivePolicy(settings.guard.policy, GuardMetrics(args["model_name"]))
+        self._policy = LivePolicy(settings.guard.policy, metrics)
         self._closing = contextlib.ExitStack()
         self._closing.callback(self._policy.close)
         self.execute: Callable[[list[Any]], list[Any] | None]

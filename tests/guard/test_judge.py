@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import re
+import threading
+import time
 from collections.abc import Sequence
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
 from headrace.errors import ConfigError, InvalidRequest
-from headrace.guard.judge import Asked, Judge, redacted
+from headrace.guard.judge import MOST_CHARACTERS, Asked, Judge, redacted
 from headrace.guard.policy import Action, Direction, PolicyFile
 from headrace.guard.rail import Rail, Scores, Span
 from headrace.guard.windows import Window
@@ -34,9 +38,21 @@ class Mood:
         return [Scores({"mood": text.count("!") / 10}) for text in texts]
 
 
+class Feeling(Mood):
+    """Has a feeling for numbers, but cannot say where they stand."""
+
+    name, categories = "feeling", frozenset({"number"})
+
+
 class Broken(Mood):
     def score_batch(self, texts: Sequence[str]) -> list[Scores]:
         raise RuntimeError("no weights")
+
+
+class Slow(Mood):
+    def score_batch(self, texts: Sequence[str]) -> list[Scores]:
+        time.sleep(1)
+        return super().score_batch(texts)
 
 
 class Counting:
@@ -96,6 +112,35 @@ def test_a_batch_is_one_call_of_each_rail_that_is_needed() -> None:
     assert observer.decisions == [("prompt", "mood", "block"), ("response", "number", "redact")]
 
 
+def test_each_time_limit_and_each_load_that_a_rail_can_carry_is_one_call() -> None:
+    observer = Counting()
+    policy = {"response": {"mood": {"block": 0.5}}}
+    policies = {"only": policy, "hasty": {**policy, "time_limit_ms": 50}}
+    file = PolicyFile.model_validate({"default": "only", "policies": policies})
+    long = "x" * (MOST_CHARACTERS // 2)
+    asked = [ask(f"{number}{long}") for number in range(5)]
+    asked += [Asked("hasty", "response", Window("", f"quick {number}")) for number in range(3)]
+    judged = Judge(file, [Mood()], observer).judge([*asked, ask("bad!!!!!")])
+    assert [one.verdict.action for one in judged] == ["allow"] * 8 + ["block"]
+    assert sorted(texts for _, _, texts, _ in observer.rails) == [1, 1, 1, 1, 2, 3]
+
+
+def test_the_rails_of_a_judge_work_on_under_other_policies() -> None:
+    first = judge(Slow(), response={"mood": {"block": 0.5}}, time_limit_ms=20)
+    assert first.judge([ask("a")])[0].verdict.errors == ("mood",)
+    second = first.under(
+        PolicyFile.model_validate({"default": "only", "policies": {"only": {"prompt": {"mood": {"flag": 0.5}}}}})
+    )
+    # It is still busy with what it was asked before.
+    assert second.judge([ask("b", direction="prompt")])[0].verdict.errors == ("mood",)
+    with pytest.raises(ConfigError, match="no rail finds moods"):
+        first.under(
+            PolicyFile.model_validate(
+                {"default": "only", "policies": {"only": {"prompt": {"moods": {"flag": 0.5}}}}}
+            )
+        )
+
+
 @pytest.mark.parametrize(("on_error", "action", "shown"), [("block", "block", ""), ("allow", "allow", "hello")])
 def test_a_rail_that_fails_is_what_the_policy_says_and_counted(on_error: str, action: str, shown: str) -> None:
     observer = Counting()
@@ -103,13 +148,19 @@ def test_a_rail_that_fails_is_what_the_policy_says_and_counted(on_error: str, ac
         [ask("hello")]
     )
     assert (one.verdict.action, one.text, one.verdict.errors) == (action, shown, ("mood",))
-    assert observer.rails == [("mood", "response", 1, "RuntimeError: no weights")]
+    ((*call, error),) = observer.rails
+    # Where it was raised, and none of its words: they may hold the text.
+    assert (call, error) == (["mood", "response", 1], ANY)
+    assert re.fullmatch(r"RuntimeError at test_judge\.py:\d+", str(error))
+    assert observer.decisions == ([("response", "error", "block")] if on_error == "block" else [])
 
 
 def test_detect_only_changes_nothing_and_tells_all() -> None:
-    (one,) = judge(detect_only=True, response=LEVELS).judge([ask("call 1!!!!!")])
+    observer = Counting()
+    (one,) = judge(observer=observer, detect_only=True, response=LEVELS).judge([ask("call 1!!!!!")])
     assert (one.verdict.action, one.text) == ("flag", "call 1!!!!!")
     assert set(one.verdict.scores) == {"number", "mood"}
+    assert set(observer.decisions) == {("response", "number", "flag"), ("response", "mood", "flag")}
 
 
 @pytest.mark.parametrize(
@@ -117,11 +168,14 @@ def test_detect_only_changes_nothing_and_tells_all() -> None:
     [
         ({"response": {"moods": {"block": 0.5}}}, "policy only: no rail finds moods; there are mood, number"),
         ({"prompt": {"mood": {"redact": 0.5}}}, "policy only: mood cannot be redacted"),
+        ({"response": {"number": {"redact": 0.5}}}, "policy only: number cannot be redacted"),
     ],
 )
 def test_a_policy_that_cannot_be_kept_is_refused(policy: dict[str, Any], says: str) -> None:
+    before = threading.active_count()
     with pytest.raises(ConfigError, match=says):
-        judge(**policy)
+        judge(Digits(), Mood(), Feeling(), **policy)
+    assert threading.active_count() == before
 
 
 def test_an_unknown_policy_names_the_field() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,11 @@ import pytest
 import structlog
 
 from headrace.errors import ConfigError
+from headrace.guard import policy, rails
 from headrace.guard.judge import Judge
 from headrace.guard.live import LivePolicy
+from headrace.guard.policy import PolicyFile
+from headrace.guard.rail import Rail
 from tests.guard.rails import Silent
 
 FIRST = """\
@@ -43,10 +47,10 @@ def version(judge: Judge) -> str:
 
 def test_a_change_of_policies_holds_at_once_and_keeps_the_rails(file: Path) -> None:
     live = LivePolicy(file, Silent())
-    before, rails = version(live.judge()), live._rails
+    before, runners = version(live.judge()), live.judge()._runners
     write(file, FIRST.replace("0.5", "0.9"))
     assert version(live.judge()) != before
-    assert live._rails is rails
+    assert live.judge()._runners is runners
     live.close()
 
 
@@ -73,6 +77,49 @@ def test_new_rails_are_built_on_the_side(file: Path) -> None:
     before = version(live.judge())
     write(file, FIRST.replace("apple", "pear").replace("0.5", "0.6"))
     until(lambda: version(live.judge()) != before, live)
+    live.close()
+
+
+def test_a_change_during_the_building_of_rails_is_not_undone_by_what_was_built(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = LivePolicy(file, Silent())
+    may_end, build = threading.Event(), rails.build
+
+    def slowly(said: PolicyFile) -> list[Rail]:
+        may_end.wait(SECONDS)
+        return build(said)
+
+    monkeypatch.setattr("headrace.guard.live.rails.build", slowly)
+    write(file, FIRST.replace("apple", "pear"))
+    live.judge()
+    building = live._building
+    assert building is not None
+
+    def just_ended() -> bool:
+        may_end.set()
+        building.join(SECONDS)
+        return False
+
+    # It ends at the worst moment: while it is looked at whether it has.
+    monkeypatch.setattr(building, "is_alive", just_ended)
+    write(file, FIRST.replace("0.5", "0.7"))
+    expected = policy.read(file).policies["one"].version
+    until(lambda: version(live.judge()) == expected, live)
+    for _ in range(3):
+        assert version(live.judge()) == expected
+    live.close()
+
+
+def test_bad_files_leave_no_threads(file: Path) -> None:
+    live = LivePolicy(file, Silent())
+    before = threading.active_count()
+    with structlog.testing.capture_logs() as logs:
+        for number in range(5):
+            write(file, FIRST.replace("{fruit: {block: 0.5}}", f"{{canary: {{redact: 0.{number + 1}}}}}"))
+            until(lambda: len(logs) == number + 1, live)  # noqa: B023
+            until(lambda: live._building is None or not live._building.is_alive(), live)
+    assert threading.active_count() == before
     live.close()
 
 

@@ -42,7 +42,23 @@ def load(tmp_path: Path, text: str) -> PolicyFile:
         ("default: usual", "default: other", 1, "no policy other; there are usual"),
         ("stream: windowed", "refusal: ''", 9, "refusal"),
         ("stream: windowed", "stream: windowed\n    stream: async", 10, "twice"),
+        ("stream: windowed", "refusal: ' '", 9, "refusal"),
+        ("stream: windowed", "time_limit_ms: .inf", 9, "time_limit_ms"),
+        ("stream: windowed", "time_limit_ms: .nan", 9, "time_limit_ms"),
         ("policies:", "policy:", 2, "policy"),
+        (
+            "policies:",
+            'rails: {terms: {names: {terms: [Ada, "  "]}}}\npolicies:',
+            2,
+            "entry 2, '  ', shows nothing",
+        ),
+        (
+            "policies:",
+            'rails: {terms: {names: {terms: ["\\u200b"]}}}\npolicies:',
+            2,
+            "shows nothing that could be",
+        ),
+        ("policies:", "rails: {pii: {phone_regions: [Utopia]}}\npolicies:", 2, "phone_regions"),
     ],
 )
 def test_a_mistake_is_named_with_its_line(tmp_path: Path, old: str, new: str, line: int, says: str) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+import structlog
 
 from headrace import paths
 from headrace.errors import ConfigError
@@ -23,6 +24,19 @@ def test_a_category_that_nobody_finds_is_refused() -> None:
         ConfigError, match=r"policy one: no rail finds sarcasm; there are canary, credit_card, .*toxicity"
     ):
         rails.build(file(sarcasm=0.5), {})
+
+
+def test_a_region_that_does_not_exist_is_refused() -> None:
+    said = file(phone_number=0.5)
+    regions = said.rails.pii.model_copy(update={"phone_regions": ("US", "XX")})
+    with pytest.raises(ConfigError, match=r"^rails\.pii\.phone_regions: no region XX"):
+        rails.build(said.model_copy(update={"rails": said.rails.model_copy(update={"pii": regions})}), {})
+
+
+def test_without_a_canary_the_log_says_so() -> None:
+    with structlog.testing.capture_logs() as logs:
+        rails.build(file(canary=0.5), {})
+    assert [entry["empty_variable"] for entry in logs] == ["HEADRACE_CANARY"]
 
 
 def test_the_canary_comes_from_the_environment() -> None:

@@ -86,3 +86,31 @@ def test_an_answer_leaves_the_same_record_whole_and_in_pieces(live: LivePolicy, 
     assert [entry["action"] for entry in whole] == ["redact"]
     assert whole[0]["text_hmac"] == hashed("".join(pieces))
     assert not any("apple" in str(value) for value in {**whole[0], "backends": ""}.values())
+
+
+def test_each_prompt_and_each_answer_is_counted_once(live: LivePolicy) -> None:
+    counted: list[tuple[str, str]] = []
+    decisions = DecisionLog(None, lambda verdict: counted.append((verdict.direction, verdict.action)))
+    prompts = PromptGuard(live, LimitsConfig(), decisions, lambda _: None)
+    prompts.judge([inputs(text_input=text) for text in ("hello", "an apple", "a bomb")])
+    assert counted == [("prompt", "allow"), ("prompt", "flag"), ("prompt", "block")]
+    counted.clear()
+    passed, blocked = prompt_verdict("windowed").json(), prompt_verdict("windowed", blocked=True).json()
+    answer = {"finish_reason": "stop", "log_probs": 0.0}
+    AnswerGuard(live, decisions).judge(
+        [
+            inputs(text_output="fine", prompt_verdict=passed, **answer),
+            inputs(text_output="a bomb", prompt_verdict=passed, **answer),
+            inputs(text_output="", prompt_verdict=blocked, **answer),
+        ]
+    )
+    assert counted == [("response", "allow"), ("response", "block")]
+    counted.clear()
+    chunk = {"stream_id": 5, "prompt_tokens": 1, "completion_tokens": 1, "log_probs": 0.0}
+    streams = StreamGuard(live, decisions, lambda _: None)
+    for text, finish, verdict in (("It is ", "", passed), ("a bomb. ", "", ""), ("so", "stop", "")):
+        streams.judge(
+            [inputs(text_output=text, finish_reason=finish, prompt_verdict=verdict, **chunk)],
+            lambda *_, **__: None,
+        )
+    assert counted == [("response", "block")]

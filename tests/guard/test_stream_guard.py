@@ -187,6 +187,23 @@ def test_a_chunk_of_no_known_stream_is_an_error_and_its_engine_is_stopped(bench:
     assert bench.text(2) == "Fine."
 
 
+def test_a_model_may_write_a_nul(bench: Bench) -> None:
+    bench.arrive((1, CLEAN, ""))
+    bench.arrive((1, "A \0 there.", "stop"))
+    assert (bench.text(1), bench.errors) == (f"{CLEAN}A \0 there.", {})
+
+
+def test_a_chunk_that_cannot_be_read_ends_its_stream(bench: Bench) -> None:
+    bench.arrive((1, CLEAN, ""), (2, CLEAN, ""))
+    shown = bench.text(1)
+    bench.arrive((1, b"a b\xff", ""), (2, CLEAN, ""))  # type: ignore[arg-type]
+    assert "text_output: not valid UTF-8" in str(bench.errors[1])
+    assert bench.stopped == [1]
+    bench.arrive((1, "omb. More of it.", ""), (2, CLEAN, "stop"))
+    assert (bench.text(1), bench.text(2)) == (shown, CLEAN * 3)
+    assert len(bench.guard) == 0
+
+
 def test_a_policy_that_is_gone_ends_its_streams(bench: Bench, policy_file: Path) -> None:
     bench.arrive((1, CLEAN, ""), policy="buffered")
     bench.arrive((2, CLEAN, ""), policy="windowed")

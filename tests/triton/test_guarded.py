@@ -224,6 +224,52 @@ def test_what_was_found_is_counted(guarded_stack: GuardedStack) -> None:
     assert count() == before + 2
 
 
+def test_prompts_and_answers_are_counted_by_verdict(guarded_stack: GuardedStack) -> None:
+    def count(direction: str, action: str, step: str) -> float:
+        labels = f'action="{action}",direction="{direction}",policy="detect",step="safety_filter_{step}"'
+        return metrics(guarded_stack, f"headrace_guard_verdicts_total{{{labels}}}")
+
+    request = {"text_input": ATTACK, "max_tokens": 4, "guard_policy": "detect"}
+    kinds = [
+        ("prompt", "flag", "prompt"),
+        ("response", "allow", "response"),
+        ("response", "allow", "response_stream"),
+    ]
+    for door in (UNARY, STREAM):
+        door.infer(guarded_stack, request)
+    before = [count(*kind) for kind in kinds]
+    for door in (UNARY, STREAM):
+        door.infer(guarded_stack, request)
+    assert [count(*kind) for kind in kinds] == [before[0] + 2, before[1] + 1, before[2] + 1]
+
+
+def test_a_rail_that_takes_too_long_is_what_the_policy_says_and_counted(
+    guarded_stack: GuardedStack, fresh: str
+) -> None:
+    def count(name: str) -> float:
+        labels = 'direction="prompt",rail="injection",step="safety_filter_prompt"'
+        return metrics(guarded_stack, f"headrace_guard_rail_{name}{{{backend},{labels}}}")
+
+    rules = {"prompt": {"injection": {"block": 0.85}}, "time_limit_ms": 0.001}
+    with guarded_stack.policy(closed=rules | {"on_error": "block"}, open=rules | {"on_error": "allow"}):
+        backend = f'backend="{injection_backend(guarded_stack)}"'
+        before = {name: count(name) for name in ("errors_total", "texts_total", "seconds_count")}
+        for policy, reason in (("closed", "content_filter"), ("open", "length")):
+            # Long, and different each time: so that it surely takes more than a microsecond.
+            request = {"text_input": f"{policy} {fresh} {CLEAN * 20}", "max_tokens": 4, "guard_policy": policy}
+            answer = UNARY.infer(guarded_stack, request)
+            assert answer.last.finish_reason == reason
+            assert told(answer)["prompt"]["errors"] == ["injection"]
+        assert {name: count(name) - before[name] for name in before} == dict.fromkeys(before, 2)
+
+
+def injection_backend(stack: GuardedStack) -> str:
+    """As the records name it."""
+    UNARY.infer(stack, {"text_input": ATTACK}, "named")
+    records = map(json.loads, stack.folder.log_file.read_text("utf-8").splitlines())
+    return next(record["backends"]["injection"] for record in records if record.get("request_id") == "named")
+
+
 def test_a_decision_is_recorded_without_the_text(guarded_stack: GuardedStack) -> None:
     request_id = f"recorded-{uuid.uuid4()}"
     for door in (UNARY, STREAM):
