@@ -7,16 +7,18 @@ import asyncio
 import random
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from rich.console import Console
 from rich.table import Table
 
 from headrace import config as configuration
 from headrace import paths
+from headrace.config import Config
 from headrace.errors import HeadraceError
 from headrace.guard import policy
 from perf import machine, records, report
-from perf.guard import beside_off, findings, rails_alone
+from perf.guard import beside_off, findings, rails_alone, stopped
 from perf.load import LoadClient
 from perf.prompts import PromptMaker
 from perf.records import Recorder
@@ -31,16 +33,18 @@ console = Console(highlight=False)
 
 async def run(file: Path, rounds: int) -> None:
     config = configuration.load()
-    guard = config.guard.model_copy(update={"policy": _SHIPPED})
-    config = config.model_copy(update={"guard": guard})
+    shipped = policy.read(_SHIPPED)
     record = Recorder(file, machine.facts(config, rounds=rounds))
-    rails = rails_alone.built_in(policy.read(_SHIPPED))
+    rails = rails_alone.built_in(shipped)
     for number in range(rounds):
         console.print(f"[dim]round {number + 1} of {rounds}: the rails alone[/dim]")
         record.start_round(number)
         rails_alone.measure(record, rails, singles=60, batches=4, seed=number * 2 + 1)
     prompts = PromptMaker(config.engine.model, random.SystemRandom().getrandbits(32))
-    with running(config) as stack:
+    with (
+        TemporaryDirectory() as folder,
+        running(_under(config, stopped.with_policy(shipped, Path(folder)))) as stack,
+    ):
         async with LoadClient(stack.grpc) as client:
             await beside_off.warm_up(client, prompts)
             for number in range(rounds):
@@ -48,6 +52,11 @@ async def run(file: Path, rounds: int) -> None:
                 record.start_round(number)
                 await beside_off.measure_rate(record, client, prompts, batches=2)
                 await beside_off.measure_first(record, client, prompts, count=15)
+                await stopped.measure(record, client, stack.engine_socket, prompts, count=5)
+
+
+def _under(config: Config, policies: Path) -> Config:
+    return config.model_copy(update={"guard": config.guard.model_copy(update={"policy": policies})})
 
 
 def main() -> int:

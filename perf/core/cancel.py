@@ -16,8 +16,6 @@ import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from headrace.errors import EngineUnavailable
-from headrace.worker import protocol
 from perf.core.plan import NEW_TOKENS, PROMPT_TOKENS, Plan
 from perf.load import (
     STREAM_MODEL,
@@ -31,62 +29,26 @@ from perf.load import (
 from perf.prompts import PromptMaker
 from perf.records import Recorder
 from perf.sides import limit_seconds
+from perf.worker_watch import LIMIT_SECONDS, WorkerWatch, watching
 
 NAME = "cancel"
 ANSWERED = "cancel_answered"
 WAYS = ("stop request", "direct call")
 BACKGROUND = (0, 8)
 _VICTIM_TOKENS = 1024
-_LIMIT_SECONDS = 10.0
-_POLL_SECONDS = 0.001
 # Longer than a step of a full batch, so that the stop falls at any moment of one.
 _SPREAD_SECONDS = 0.1
 # About an answer's time beside seven others.
 _APART_SECONDS = 3.0
 
 
-class _WorkerWatch:
-    """Asks the worker for its counters over one connection."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self._writer = reader, writer
-        self._frames = protocol.FrameReader()
-
-    async def stats(self) -> protocol.WorkerStats:
-        messages: list[protocol.ToWorker] = [protocol.AskStats()]
-        self._writer.write(protocol.encode(messages))
-        while data := await self._reader.read(65536):
-            for frame in self._frames.feed(data):
-                for message in protocol.decode_from_worker(frame):
-                    if isinstance(message, protocol.WorkerStats):
-                        return message
-        raise EngineUnavailable("the engine worker ended during the benchmark")
-
-    async def until_cancelled(self, more_than: int) -> float:
-        """When the worker had let one more go, on `time.monotonic`."""
-        async with asyncio.timeout(_LIMIT_SECONDS):
-            while (stats := await self.stats()).cancelled <= more_than:  # noqa: ASYNC110, it is in another process
-                await asyncio.sleep(_POLL_SECONDS)
-        return stats.cancelled_at
-
-
-@contextlib.asynccontextmanager
-async def _watch(socket_path: Path) -> AsyncIterator[_WorkerWatch]:
-    reader, writer = await asyncio.open_unix_connection(str(socket_path))
-    try:
-        yield _WorkerWatch(reader, writer)
-    finally:
-        writer.close()
-        await writer.wait_closed()
-
-
 async def measure(
     record: Recorder, client: LoadClient, engine_socket: Path, prompts: PromptMaker, plan: Plan
 ) -> None:
     """One round: both ways, alone and beside eight other streams."""
-    async with _watch(engine_socket) as watch:
+    async with watching(engine_socket) as watch:
         for background in BACKGROUND:
-            async with _background(client, prompts, background):
+            async with streams_beside(client, prompts, background):
                 for _ in range(plan.cancels):
                     (prompt,) = prompts.make(1, PROMPT_TOKENS)
                     request_id = f"cancel-{uuid.uuid4()}"
@@ -98,7 +60,7 @@ async def measure(
                     record.add(NAME, WAYS[1], "s", [await _hang_up(client, watch, direct)], background=background)
 
 
-async def _stop_one(client: LoadClient, watch: _WorkerWatch, message: Message) -> tuple[float, float]:
+async def _stop_one(client: LoadClient, watch: WorkerWatch, message: Message) -> tuple[float, float]:
     """Seconds until its place was free, and until its stream said `cancelled`."""
     cancelled_before = (await watch.stats()).cancelled
     stream = client.responses(message)
@@ -109,7 +71,7 @@ async def _stop_one(client: LoadClient, watch: _WorkerWatch, message: Message) -
     stopping = asyncio.create_task(client.infer(stop(message.id)))
     freed = await watch.until_cancelled(cancelled_before)
     await stopping
-    reason, answered = await asyncio.wait_for(rest, _LIMIT_SECONDS)
+    reason, answered = await asyncio.wait_for(rest, LIMIT_SECONDS)
     if reason != "cancelled":
         raise LoadFailed(f"a stopped stream ended with {reason!r} instead of 'cancelled'")
     return freed - began, answered - began
@@ -124,7 +86,7 @@ async def _last_reason(stream: AsyncIterator[dict[str, bytes]]) -> tuple[str, fl
     return reason.decode(), time.monotonic()
 
 
-async def _hang_up(client: LoadClient, watch: _WorkerWatch, message: Message) -> float:
+async def _hang_up(client: LoadClient, watch: WorkerWatch, message: Message) -> float:
     """Seconds from the client's cancel of its call until the place was free."""
     cancelled_before = (await watch.stats()).cancelled
     call = client.call(message)
@@ -136,7 +98,7 @@ async def _hang_up(client: LoadClient, watch: _WorkerWatch, message: Message) ->
 
 
 @contextlib.asynccontextmanager
-async def _background(client: LoadClient, prompts: PromptMaker, streams: int) -> AsyncIterator[None]:
+async def streams_beside(client: LoadClient, prompts: PromptMaker, streams: int) -> AsyncIterator[None]:
     """Keep that many answers running; at the end wait for the last ones, so that the engine is free again."""
     enough = asyncio.Event()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from perf.findings import Finding
-from perf.guard import beside_off, rails_alone
+from perf.guard import beside_off, rails_alone, stopped
 from perf.records import Run
 from perf.statistics import Bound, Estimate, bootstrap, pooled, quantile, ratio, shift
 
@@ -31,6 +31,8 @@ def required(run: Run) -> list[Finding]:
         Finding("TTFT added, windowed, C=1, median", "s", _first(run, 1, 0.5), Bound(0.025)),
         Finding("TTFT added, windowed, C=1, p95", "s", _first(run, 1, 0.95), Bound(0.025)),
         Finding("TTFT added, windowed, C=16, median", "s", _first(run, beside_off.MANY, 0.5), Bound(0.025)),
+        Finding("blocked stream, until the engine is free, p95", "s", _stop(run, 0), Bound(0.050)),
+        Finding("the same beside 8 streams, p95", "s", _stop(run, 8), Bound(0.050)),
     ]
 
 
@@ -39,6 +41,11 @@ def _rate(run: Run, side: str) -> Estimate:
     return ratio(
         [value for values in on.values() for value in values], [v for values in off.values() for v in values]
     )
+
+
+def _stop(run: Run, beside: int) -> Estimate:
+    rounds = run.rounds(stopped.NAME, stopped.SIDE, background=beside)
+    return bootstrap([*rounds.values()], pooled(lambda values: quantile(values, 0.95)))
 
 
 def _first(run: Run, concurrency: int, share: float) -> Estimate:

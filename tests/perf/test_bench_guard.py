@@ -10,7 +10,7 @@ from headrace import config, paths
 from headrace.guard import policy
 from headrace.guard.rail import Rail
 from perf import bench_guard, machine, records, report
-from perf.guard import beside_off, findings, rails_alone
+from perf.guard import beside_off, findings, rails_alone, stopped
 from perf.records import Recorder, read_last_run
 from tests.guard.test_recent import Rail as Words
 
@@ -32,10 +32,12 @@ def test_what_the_guards_add_is_told_against_off(tmp_path: Path) -> None:
             record.add(beside_off.RATE, side, "tokens/s", [rate])
             for concurrency in (1, 16):
                 record.add(beside_off.FIRST, side, "s", [first, first], concurrency=concurrency)
+        for beside, seconds in ((0, -0.002), (8, 0.09)):
+            record.add(stopped.NAME, stopped.SIDE, "s", [seconds, seconds], background=beside)
     found = findings.required(read_last_run(tmp_path / "run.jsonl"))
-    assert [finding.verdict for finding in found] == ["fail", "pass", "pass", "fail", "pass", "pass", "pass"]
+    assert [finding.verdict for finding in found] == ["fail", "pass", "pass", "fail", *["pass"] * 4, "fail"]
     values = [finding.estimate.value for finding in found]
-    assert values == pytest.approx([0.03, 600, 0.95, 0.75, 0.01, 0.01, 0.01], rel=0.02)
+    assert values == pytest.approx([0.03, 600, 0.95, 0.75, 0.01, 0.01, 0.01, -0.002, 0.09], rel=0.02)
 
 
 def test_texts_are_of_one_length_and_differ() -> None:
@@ -54,6 +56,15 @@ def test_the_rails_alone_are_timed_text_by_text_and_in_batches(tmp_path: Path) -
     assert len(run.rounds(rails_alone.ALONE, "rails")[0]) == 3
     assert len(rail.texts) == 3 + 2 * rails_alone.BATCH
     assert run.rounds(rails_alone.BATCHES, "rails")[0][0] > 0
+
+
+def test_the_policy_that_ends_streams_leaves_the_shipped_ones_as_they_are(tmp_path: Path) -> None:
+    shipped = policy.read(paths.PROJECT / "policy.yaml")
+    more = policy.read(stopped.with_policy(shipped, tmp_path))
+    assert more.policies.keys() - shipped.policies.keys() == {"ends-soon"}
+    for name, one in shipped.policies.items():
+        assert more.policies[name].version == one.version
+    assert more.rails.pii == shipped.rails.pii
 
 
 def test_the_sides_are_policies_that_are_shipped() -> None:

@@ -243,9 +243,7 @@ def test_prompts_and_answers_are_counted_by_verdict(guarded_stack: GuardedStack)
     assert [count(*kind) for kind in kinds] == [before[0] + 2, before[1] + 1, before[2] + 1]
 
 
-def test_a_rail_that_takes_too_long_is_what_the_policy_says_and_counted(
-    guarded_stack: GuardedStack, fresh: str
-) -> None:
+def test_a_rail_that_takes_too_long_is_what_the_policy_says_and_counted(guarded_stack: GuardedStack) -> None:
     def count(name: str) -> float:
         labels = 'direction="prompt",rail="injection",step="safety_filter_prompt"'
         return metrics(guarded_stack, f"headrace_guard_rail_{name}{{{backend},{labels}}}")
@@ -255,8 +253,9 @@ def test_a_rail_that_takes_too_long_is_what_the_policy_says_and_counted(
         backend = f'backend="{injection_backend(guarded_stack)}"'
         before = {name: count(name) for name in ("errors_total", "texts_total", "seconds_count")}
         for policy, reason in (("closed", "content_filter"), ("open", "length")):
-            # Long, and different each time: so that it surely takes more than a microsecond.
-            request = {"text_input": f"{policy} {fresh} {CLEAN * 20}", "max_tokens": 4, "guard_policy": policy}
+            # Words that no head has seen take long: tens of milliseconds, for a limit of a microsecond.
+            text = " ".join(uuid.uuid4().hex for _ in range(100))
+            request = {"text_input": text, "max_tokens": 4, "guard_policy": policy}
             answer = UNARY.infer(guarded_stack, request)
             assert answer.last.finish_reason == reason
             assert told(answer)["prompt"]["errors"] == ["injection"]
