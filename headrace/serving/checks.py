@@ -21,6 +21,8 @@ _MIB = 1024 * 1024
 # A stub with numpy and this package, and the server itself with its caches.
 _STUB_BYTES = 60 * _MIB
 _SERVER_BYTES = 300 * _MIB
+# What the built-in rails add to each of the three guards (measured, all of them together).
+_RAILS_BYTES = 3 * 130 * _MIB
 # A control group's limit, what it uses, and what can be taken back of that: in version 2, in version 1.
 _MEMORY_FILES = (
     ("memory.max", "memory.current", "inactive_file"),
@@ -72,6 +74,8 @@ def check_shared_memory(stubs: int, folder: Path = shared_memory.SHARED_MEMORY) 
 def check_memory(config: Config, stubs: int, available: Callable[[], int] | None = None) -> None:
     """The engine, the server and its steps fit into memory. Raises `StartupError`."""
     needed = _SERVER_BYTES + stubs * _STUB_BYTES + config.server.response_cache_mb * _MIB
+    if policy.read(config.guard.policy).categories:
+        needed += _RAILS_BYTES
     if config.engine.name == "openvino":
         weights = sum(file.stat().st_size for file in config.engine.model.glob("*") if file.is_file())
         needed += 2 * weights + int(config.engine.openvino.kv_cache_gb * 1024 * _MIB)
@@ -123,7 +127,6 @@ def check_all(config: Config, project: Path = paths.PROJECT) -> TritonDistributi
     check_ports(config)
     distribution = TritonDistribution.locate()
     check_model(config)
-    policy.read(config.guard.policy)
     repositories = [project / "model_repository", project / "ensembles"]
     # One more for the gate.
     stubs = repository.count_python_instances(repositories, config.profile) + 1

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from pathlib import Path
 from types import SimpleNamespace
@@ -68,10 +69,23 @@ def test_memory_counts_the_weights_and_the_cache(tmp_path: Path) -> None:
     with (tmp_path / "weights.bin").open("wb") as weights:
         weights.truncate(2**30)
     config = config_with(60000, name="openvino", model=tmp_path, openvino={"kv_cache_gb": 1})
-    checks.check_memory(config, 7, lambda: 4 * 2**30)
-    with pytest.raises(StartupError, match=r"2048 MiB of memory available, about 3\d\d\d MiB needed"):
+    checks.check_memory(config, 7, lambda: 5 * 2**30)
+    with pytest.raises(StartupError, match=r"2048 MiB of memory available, about 4\d\d\d MiB needed"):
         checks.check_memory(config, 7, lambda: 2 * 2**30)
     checks.check_memory(config_with(60000), 7, lambda: 2 * 2**30)
+
+
+def test_memory_counts_the_rails_where_there_are_any(tmp_path: Path) -> None:
+    def needed(policies: str) -> int:
+        file = tmp_path / "policy.yaml"
+        file.write_text(f"default: a\npolicies: {{a: {policies}}}\n")
+        config = config_with(60000)
+        config = config.model_copy(update={"guard": config.guard.model_copy(update={"policy": file})})
+        with pytest.raises(StartupError, match="MiB needed") as caught:
+            checks.check_memory(config, 10, lambda: 0)
+        return int(re.findall(r"about (\d+) MiB", str(caught.value))[0])
+
+    assert needed("{prompt: {secret: {redact: 0.5}}}") - needed("{}") == 390
 
 
 V2_STAT = "anon 1\ninactive_file 100000\n"
