@@ -4,32 +4,16 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-fail() {
-    printf 'headrace: %s\n' "$1" >&2
-    exit 1
-}
-
-# settings that would send packages elsewhere
-unset PIP_USER PIP_TARGET PIP_PREFIX PIP_ROOT PYTHONHOME PYTHONPATH
-export PIP_DISABLE_PIP_VERSION_CHECK=1
+. build/set-up.sh
 
 [ -x .venv/bin/python ] || fail "no .venv; run make setup"
 
-# The same lock as in venv.sh, which may be about to remove .venv.
-exec 9>.venv.lock
-if ! flock --nonblock 9; then
-    echo "→ another set-up is at work; waiting" >&2
-    flock 9
-fi
-
-trap 'printf "\nheadrace: set-up interrupted; run it again to go on\n" >&2; exit 130' INT
+lock
 
 stamp=.venv/detoxify-$(sha256sum <requirements-detoxify.lock | cut -c1-16)
 [ ! -e "$stamp" ] || exit 0
 
-export TMPDIR=$PWD/.venv/tmp
 mkdir -p "$TMPDIR"
-errors=$TMPDIR/errors
 rm -f .venv/detoxify-*
 echo "→ detoxify and torch for the CPU in .venv, about 220 MB"
 if ! .venv/bin/python -m pip install -qq --no-input --no-deps --only-binary :all: --require-hashes \

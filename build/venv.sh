@@ -5,14 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-fail() {
-    printf 'headrace: %s\n' "$1" >&2
-    exit 1
-}
-
-# settings that would send packages elsewhere
-unset PIP_USER PIP_TARGET PIP_PREFIX PIP_ROOT PYTHONHOME PYTHONPATH
-export PIP_DISABLE_PIP_VERSION_CHECK=1
+. build/set-up.sh
 
 python=${1:-}
 if [ -z "$python" ] && [ -x .venv/bin/python ]; then
@@ -29,19 +22,9 @@ case $interpreter in
     *) fail "'$python' is not Python 3.11 or 3.12; name one: make setup PYTHON=python3.12" ;;
 esac
 
-# Children keep the lock: a pip that outlives a killed make is waited for.
-exec 9>.venv.lock
-if ! flock --nonblock 9; then
-    echo "→ another set-up is at work; waiting" >&2
-    flock 9
-fi
-
-# What an interrupted Python says is no help; what it leaves lies in .venv.
-trap 'printf "\nheadrace: set-up interrupted; run it again to go on\n" >&2; exit 130' INT
-export TMPDIR=$PWD/.venv/tmp
-errors=.venv/tmp/errors
+lock
 run() {
-    "$@" 2>$errors || fail "$(cat $errors; echo "set-up stopped at: $*")"
+    "$@" 2>"$errors" || fail "$(cat "$errors"; echo "set-up stopped at: $*")"
 }
 
 packages=.venv/packages-$( (echo "$PWD $interpreter" && cat requirements.lock) | sha256sum | cut -c1-16)

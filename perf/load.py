@@ -9,7 +9,7 @@ import asyncio
 import struct
 import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, TypeAlias
 
@@ -121,16 +121,22 @@ class LoadClient:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
         await self._channel.close()
+
+    async def outputs(self, message: Message) -> dict[str, bytes]:
+        """Raw output tensors by name."""
+        try:
+            return _outputs(await self._triton.ModelInfer(message))
+        except grpc.aio.AioRpcError as error:
+            raise LoadFailed(f"{message.model_name}: {error.code().name}: {error.details()}") from None
 
     async def infer(self, message: Message) -> Sample:
         sent = time.perf_counter()
-        try:
-            response = await self._triton.ModelInfer(message)
-        except grpc.aio.AioRpcError as error:
-            raise LoadFailed(f"{message.model_name}: {error.code().name}: {error.details()}") from None
+        outputs = await self.outputs(message)
         now = time.perf_counter()
-        outputs = _outputs(response)
         return Sample(sent, now, now, _int32(outputs.get("completion_tokens")), 1, _text(outputs, "finish_reason"))
 
     async def stream(self, message: Message) -> Sample:
@@ -148,7 +154,7 @@ class LoadClient:
         tokens = _int32(outputs["completion_tokens"])
         return Sample(sent, first, ended, tokens, responses, _text(outputs, "finish_reason"))
 
-    async def responses(self, message: Message) -> AsyncIterator[dict[str, bytes]]:
+    async def responses(self, message: Message) -> AsyncGenerator[dict[str, bytes], None]:
         """Raw output tensors by name of one request, on a stream of its own. Leaving it cancels the call."""
         call = self.call(message)
         try:

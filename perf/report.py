@@ -23,7 +23,7 @@ from perf.statistics import FEWEST_ROUNDS, Bound, Estimate
 
 PAGE = paths.PROJECT / "docs" / "benchmarks.md"
 README = paths.PROJECT / "README.md"
-TABLE_BEGIN = "<!-- written by `python -m perf.report` -->"
+TABLE_BEGIN = "<!-- written by a benchmark -->"
 TABLE_END = "<!-- end -->"
 _COLOURS = {"pass": "green", "below target": "yellow", "inconclusive": "yellow", "fail": "red"}
 _ENGINES = {"mock": "a mock engine of 1 000 steps a second", "engine": "the real engine"}

@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
+from collections.abc import Iterator
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import Any, Self
 
-import grpc
 import msgspec
-from tritonclient.grpc import service_pb2, service_pb2_grpc
+from tritonclient.grpc import service_pb2
 
 from headrace.client import STREAM_MODEL, UNARY_MODEL
 from headrace.errors import HeadraceError
 from headrace.text.messages import Message
-from perf.load import add_int32, add_text
+from perf.load import LoadClient, LoadFailed, add_int32, add_text
 
 _SECONDS = 60.0
 """For one answer, on a machine that others use too."""
@@ -65,38 +66,26 @@ class Door:
     """One connection to one server. Use as an async context manager. Raises `NoAnswer`."""
 
     def __init__(self, address: str) -> None:
-        self._channel = grpc.aio.insecure_channel(address)
-        self._triton = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+        self._client = LoadClient(address)
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._channel.close()
+        await self._client.close()
 
     async def whole(self, request: Request) -> Answer:
-        try:
-            response = await self._triton.ModelInfer(request.tensors(UNARY_MODEL), timeout=_SECONDS)
-        except grpc.aio.AioRpcError as error:
-            raise _no_answer(error) from None
-        return _answer([_outputs(response)])
+        with _as_no_answer():
+            async with asyncio.timeout(_SECONDS):
+                return _answer([await self._client.outputs(request.tensors(UNARY_MODEL))])
 
     async def stream(self, request: Request) -> Answer:
-        async def requests() -> Any:
-            yield request.tensors(STREAM_MODEL)
-
-        found: list[dict[str, bytes]] = []
-        call = self._triton.ModelStreamInfer(requests(), timeout=_SECONDS)
-        try:
-            async for response in call:
-                if response.error_message:
-                    raise NoAnswer(response.error_message)
-                found.append(_outputs(response.infer_response))
-        except grpc.aio.AioRpcError as error:
-            raise _no_answer(error) from None
-        finally:
-            call.cancel()
-        return _answer([outputs for outputs in found if outputs])
+        with _as_no_answer():
+            async with (
+                asyncio.timeout(_SECONDS),
+                aclosing(self._client.responses(request.tensors(STREAM_MODEL))) as found,
+            ):
+                return _answer([outputs async for outputs in found])
 
     async def streams(self, requests: tuple[Request, ...]) -> list[Answer]:
         """As a gateway asks for n > 1: all at once."""
@@ -106,12 +95,14 @@ class Door:
         return [one for one in found if isinstance(one, Answer)]
 
 
-def _no_answer(error: grpc.aio.AioRpcError) -> NoAnswer:
-    return NoAnswer(f"{error.code().name}: {error.details()}")
-
-
-def _outputs(response: Any) -> dict[str, bytes]:
-    return {o.name: raw for o, raw in zip(response.outputs, response.raw_output_contents, strict=True)}
+@contextmanager
+def _as_no_answer() -> Iterator[None]:
+    try:
+        yield
+    except LoadFailed as failed:
+        raise NoAnswer(str(failed)) from None
+    except TimeoutError:
+        raise NoAnswer(f"none within {_SECONDS:g} s") from None
 
 
 def _answer(found: list[dict[str, bytes]]) -> Answer:

@@ -25,7 +25,8 @@ _PIN = re.compile(r"^([a-z0-9._-]+)==(\S+)", re.MULTILINE)
 def project(tmp_path: Path) -> Path:
     """The files that the script reads, and a Python that writes down how it is called."""
     (tmp_path / "build").mkdir()
-    shutil.copy(paths.PROJECT / "build" / "detoxify.sh", tmp_path / "build")
+    for script in ("set-up.sh", "detoxify.sh"):
+        shutil.copy(paths.PROJECT / "build" / script, tmp_path / "build")
     shutil.copy(paths.PROJECT / "requirements-detoxify.lock", tmp_path)
     python = tmp_path / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)

@@ -22,7 +22,8 @@ class Project:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         (folder / "build").mkdir()
-        shutil.copy(paths.PROJECT / "build" / "venv.sh", folder / "build")
+        for script in ("set-up.sh", "venv.sh"):
+            shutil.copy(paths.PROJECT / "build" / script, folder / "build")
         for name in ("requirements.lock", "pyproject.toml"):
             shutil.copy(paths.PROJECT / name, folder)
 
