@@ -94,7 +94,7 @@ def test_cancelled_requests_are_counted(mock_stack: Stack) -> None:
 
 def test_the_documentation_lists_all_of_them_with_their_types(mock_stack: Stack) -> None:
     _, text = call(mock_stack.metrics_port, "GET", "/metrics")
-    shown = dict(re.findall(r"^# TYPE (headrace_\w+) (\w+)$", text.decode(), re.MULTILINE))
+    shown = dict(re.findall(r"^# TYPE (headrace_engine_\w+) (\w+)$", text.decode(), re.MULTILINE))
     told = (paths.PROJECT / "docs" / "architecture.md").read_text("utf-8")
     assert shown
-    assert dict(re.findall(r"^\| `(headrace_\w+)` \| (\w+) \|", told, re.MULTILINE)) == shown
+    assert dict(re.findall(r"^\| `(headrace_engine_\w+)` \| (\w+) \|", told, re.MULTILINE)) == shown
