@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from headrace.guard.judge import Asked, Judged
 from headrace.guard.policy import Policy, StreamMode
 from headrace.guard.verdict import Verdict
-from headrace.guard.windows import Window, Windows
+from headrace.guard.windows import OPENINGS, Window, Windows
+
+_BEGIN_WITH_LETTERS = {"email_address", "person", "location", "nrp", "date_time", "organization"}
+"""Entities of the PII rail that a word may begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +30,17 @@ class GuardedAnswer:
     whole answers: a whole answer is one feed, in the mode `buffered`.
     """
 
-    def __init__(self, name: str, policy: Policy, mode: StreamMode | None = None) -> None:
-        """`mode` instead of the policy's own. A policy that looks for nothing in answers holds nothing back."""
+    def __init__(
+        self, name: str, policy: Policy, mode: StreamMode | None = None, openings: Sequence[str] = OPENINGS
+    ) -> None:
+        """`mode` instead of the policy's own. A policy that looks for nothing in answers holds nothing back.
+
+        `openings`: those that nothing begins with that must not be shown (`harmless` leaves out more of them).
+        """
         self._name = name
         self._policy = policy
         self._mode = (mode or policy.stream) if policy.response else "async"
-        self._windows = Windows()
+        self._windows = Windows(openings=harmless(openings, policy), apart=self._mode != "buffered")
         self._held: list[str] = []
         self._final = False
         self.verdict = Verdict.none(name, policy, "response")
@@ -68,6 +76,18 @@ class GuardedAnswer:
         return Shown(shown, self.blocked)
 
 
+def harmless(openings: Sequence[str], policy: Policy) -> tuple[str, ...]:
+    """Those that nothing begins with which this policy takes out of answers.
+
+    `Theo@example.com` begins like `The`, and so do names and places. A policy that only notes addresses, or looks
+    for none, lets all openings go at once.
+    """
+    taken_out = {name for name, levels in policy.response.items() if levels.redact or levels.block}
+    if taken_out.isdisjoint(_BEGIN_WITH_LETTERS):
+        return tuple(openings)
+    return tuple(opening for opening in openings if opening[-1] in " ,")
+
+
 def windows_of(text: str) -> list[Window]:
     """Of a whole text."""
-    return list(Windows().feed(text, final=True))
+    return list(Windows(apart=False).feed(text, final=True))

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from headrace import paths
+from headrace import logs, paths
 from headrace.cli_errors import one_line_errors
 from headrace.guard.policy import Direction
 
@@ -47,6 +47,7 @@ def check(
     from headrace.guard import examine, policy, rails
     from headrace.guard.judge import Judge
 
+    logs.configure("guard")
     direction: Direction = "response" if answer else "prompt"
     with one_line_errors():
         file = policy.read(policy_file)
@@ -67,16 +68,19 @@ def evaluate(
     """Precision, recall, ROC-AUC, false positives and latency on labelled files, at the policy's thresholds.
 
     Columns of the CSV and JSONL files: text; label, 1 for what should be flagged; rail, which may be left out.
+    Files of folders in it are read too.
     """
-    from headrace.guard import evaluation, policy, rails
+    from headrace.guard import evaluation, labelled, policy, rails
 
+    logs.configure("guard")
     table = Table(
         "file", "rail", "texts", "precision", "recall", "false positives", "ROC-AUC", "ms p50/p95", "texts/s"
     )
     with one_line_errors():
+        files = labelled.read(folder)  # first of all: a mistake in the last one is told at once
         file = policy.read(policy_file)
         built, judged_by = rails.build(file), file.policies[file.default]
-        for name, examples in evaluation.read(folder):
+        for name, examples in files:
             for found in evaluation.evaluate(name, examples, built, judged_by):
                 if as_json:
                     typer.echo(json.dumps(_as_json(found)))

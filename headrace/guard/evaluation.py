@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +28,8 @@ class Labelled:
     bad: bool
     rail: str
     """The one that should find it; `any` when the file does not say."""
+    place: str = ""
+    """File and line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,26 +69,12 @@ class Result:
     """Texts, in batches of 32."""
 
 
-def read(folder: Path) -> Iterator[tuple[str, list[Labelled]]]:
-    """Each CSV and JSONL file of the folder. Raises `InvalidRequest` that names file, line and column."""
-    files = sorted(file for file in folder.glob("*") if file.suffix in {".csv", ".jsonl"})
-    if not files:
-        raise InvalidRequest("DIR", f"{folder} holds no .csv and no .jsonl file")
-    for file in files:
-        rows = _csv(file) if file.suffix == ".csv" else _jsonl(file)
-        try:
-            examples = [_labelled(f"{file.name}:{line}", row) for line, row in rows]
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise InvalidRequest(file.name, f"not a file of UTF-8 text in columns: {error}") from None
-        yield file.name, examples
-
-
 def evaluate(name: str, examples: Sequence[Labelled], rails: Sequence[Rail], policy: Policy) -> list[Result]:
     """`any` and every rail for texts that name none; else the rails that the texts name."""
     known = {rail.name: rail for rail in rails}
-    asked = {example.rail for example in examples}
-    if unknown := asked - set(known) - {ANY}:
-        raise InvalidRequest("rail", f"{name}: no rail {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+    for example in examples:
+        if example.rail not in {ANY, *known}:
+            raise InvalidRequest(example.place, f"no rail {example.rail[:40]!r}; there are {', '.join(known)}")
     found = []
     for rail_name in [ANY, *known]:
         chosen = [one for one in examples if one.rail in {ANY, rail_name}]
@@ -158,29 +142,3 @@ def _auc(scores: NDArray[np.float64], bad: NDArray[np.bool_]) -> tuple[float, fl
             drawn.append(roc_auc_score(bad[places], scores[places]))
     low, high = np.percentile(drawn, [2.5, 97.5])
     return float(roc_auc_score(bad, scores)), float(low), float(high)
-
-
-def _csv(file: Path) -> Iterator[tuple[int, Any]]:
-    csv.field_size_limit(2**26)
-    with file.open(encoding="utf-8", newline="") as lines:
-        reader = csv.DictReader(lines)
-        for row in reader:
-            yield reader.line_num, row
-
-
-def _jsonl(file: Path) -> Iterator[tuple[int, Any]]:
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
-        if line.strip():
-            try:
-                yield number, json.loads(line)
-            except ValueError as error:
-                raise InvalidRequest(f"{file.name}:{number}", f"not valid JSON: {error}") from None
-
-
-def _labelled(place: str, row: Any) -> Labelled:
-    if not isinstance(row, dict) or not isinstance(row.get("text"), str):
-        raise InvalidRequest(place, "expected a column `text`")
-    label = str(row.get("label", "")).strip()
-    if label not in {"0", "1"}:
-        raise InvalidRequest(place, f"label is {label!r}, expected 1 (should be flagged) or 0")
-    return Labelled(row["text"], label == "1", (row.get("rail") or "").strip() or ANY)

@@ -19,7 +19,7 @@ from headrace.guard.rules import suspicion
 
 CATEGORY = "injection"
 WEIGHTS = Path(__file__).parent / "weights" / "injection.npz"
-RULES_VERSION = 1
+RULES_VERSION = 2
 _MARGIN_OF_SIGNS = 2.0
 LONGEST = 65_536
 """Characters in which signs are looked for, half of them from the beginning and half from the end."""

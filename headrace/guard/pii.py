@@ -53,22 +53,28 @@ class PiiRail:
     def _spans(self, text: str) -> list[Span]:
         folded = fold(text)
         found: set[Span] = set()
-        for start in range(0, max(1, len(folded.text)), LONGEST - _OVERLAP):
-            for entity in self._entities_of(folded.text[start : start + LONGEST]):
-                place = folded.original(start + entity.start, start + entity.end)
-                found.add(Span(*place, entity.entity_type.lower(), round(entity.score, 2)))
+        for start, entity in self._entities_of(folded.text):
+            place = folded.original(start + entity.start, start + entity.end)
+            found.add(Span(*place, entity.entity_type.lower(), round(entity.score, 2)))
         return sorted(found, key=lambda span: (span.start, span.end, span.category))
 
-    def _entities_of(self, text: str) -> Iterator[Any]:
-        if self._by_model is not None:
-            yield from self._by_model.analyze(text, self._entities, None)
-        if not _MAY_HOLD.search(text):
-            return
+    def _entities_of(self, text: str) -> Iterator[tuple[int, Any]]:
+        """Each with the place that its own is counted from."""
+        pieces = [(start, text[start : start + LONGEST]) for start in range(0, len(text), LONGEST - _OVERLAP)]
+        for start, piece in pieces:
+            if self._by_model is not None:
+                yield from ((start, entity) for entity in self._by_model.analyze(piece, self._entities, None))
         for recognizer in self._by_form:
-            for entity in recognizer.analyze(text, self._entities, None):
-                if entity.entity_type in self._entities:
-                    entity.score = min(1.0, entity.score + _bonus(text, entity.start, recognizer.context))
-                    yield entity
+            whole = isinstance(recognizer, recognizers.OfWholeText)
+            for start, piece in [(0, text)] if whole else pieces:
+                if _MAY_HOLD.search(piece):
+                    yield from ((start, entity) for entity in self._formed(recognizer, piece))
+
+    def _formed(self, recognizer: Any, text: str) -> Iterator[Any]:
+        for entity in recognizer.analyze(text, self._entities, None):
+            if entity.entity_type in self._entities:
+                entity.score = min(1.0, entity.score + _bonus(text, entity.start, recognizer.context))
+                yield entity
 
 
 def _bonus(text: str, place: int, words: Sequence[str] | None) -> float:

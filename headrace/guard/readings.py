@@ -1,20 +1,20 @@
 """What evasions make of a text, undone: the readings of it that a rail of words has to judge.
 
 The first reading is the text as a person sees it. Others follow only where the text hides something: words of
-digits and signs, letters set apart, base64. A rail judges all of them, and the highest score counts.
+digits and signs, letters set apart, what is written in a code (`headrace.guard.encodings`). A rail judges all of
+them, and the highest score counts.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 import unicodedata
+from collections.abc import Mapping
 from functools import lru_cache
 
-LONGEST = 2_000
-"""Characters of a decoded segment that are looked at."""
-MOST_SEGMENTS = 8
+from headrace.guard.encodings import decoded
+from headrace.guard.folding import invisible
+
 _LONGEST_REMEMBERED = 8_000
 _MARKS_IN_A_ROW = 1
 
@@ -36,21 +36,30 @@ LOOKALIKES = str.maketrans(
         "ᴍ": "m", "ɴ": "n", "ᴏ": "o", "ᴘ": "p", "ꜱ": "s", "ᴛ": "t", "ᴜ": "u", "ᴠ": "v", "ᴡ": "w", "ᴢ": "z",
     }
 )  # fmt: skip
-_HIDDEN = frozenset({"Cf", "Cc", "Cn", "Co", "Cs"})
-# Marks that no language writes: strokes through a letter, rings around it, joiners, choices of glyph.
-_NO_LETTERS_OWN = frozenset(
-    chr(code)
-    for first, last in ((0x334, 0x338), (0x34F, 0x34F), (0x20D2, 0x20F0), (0xFE00, 0xFE0F))
-    for code in range(first, last + 1)
-)
-_SIGNS = str.maketrans("0134578@$!|+", "oieastbasiit")
+_NO_LETTERS = frozenset({"Cc", "Cn", "Co", "Cs"})
+# Strokes and rings that no language writes, and a blank that is a letter.
+_NO_LETTERS_OWN = frozenset(map(chr, [*range(0x334, 0x339), *range(0x20D2, 0x20F1), 0x2800]))
+_ASCII_UNSEEN = re.compile(r"[\0-\x08\x0e-\x1b\x7f]")
+_LOOKALIKE_LETTERS = frozenset(map(chr, LOOKALIKES))
+# Signs that are read as letters; 1 and what looks like it are i or l.
+SIGNS = tuple(str.maketrans("0134578@$!|+", f"o{one}eastbas{one}{one}t") for one in "il")
+_SIGN_BEFORE_LETTER = re.compile(r"[0134578@$!|+][A-Za-z]")
 # A sign stands for a letter within a word or before it; after it, it only ends a sentence.
 _WORD_OF_SIGNS = re.compile(
     r"(?<![A-Za-z0-9@$!|+])(?=[A-Za-z]*[0134578@$!|+]{1,3}[A-Za-z])[A-Za-z0134578@$!|+]{3,40}(?![A-Za-z0-9@$|+])"
 )
-_APART = re.compile(r"(?<!\w)(?:\w[ .\-_*]{1,2}){3,40}\w(?!\w)")
-_BASE64 = re.compile(r"(?<![A-Za-z0-9+/=_-])[A-Za-z0-9+/_-]{20,4000}={0,2}(?![A-Za-z0-9+/=_-])")
-_SPACES = re.compile(r"[^\S\n]+")
+_QUANTITY = re.compile(r"\d{2,}[A-Za-z]{1,4}")  # `44th`, `100ml`
+# `_` is a letter for \w and stands between letters here: were it both, a row of them could be split in 2^n ways.
+_LETTER = r"[^\W_]"
+_ALONE = rf"{_LETTER}(?!{_LETTER})"
+_GAP = r"(?:_|[^\w\"'’()\[\]{}<>=+:;#&%$@!?])"  # not the signs of code and quotes, where letters stand alone
+_LETTERS_ALONE = re.compile(rf"[\W_]{_ALONE}(?:[\W_]{{1,2}}{_ALONE}){{2}}")
+_APART = re.compile(rf"(?<!{_LETTER}){_LETTER}(?:{_GAP}{{1,2}}{_ALONE}){{3,}}+")
+_APART_ALIKE = re.compile(rf"(?<!{_LETTER}){_LETTER}(?P<gap>{_GAP}{{1,3}}){_ALONE}(?:(?P=gap){_ALONE})*+")
+_BETWEEN = re.compile(r"[\W_]+")
+_UNSEEN = "\0"
+_UNSEEN_BETWEEN = re.compile(rf"(?<=\w\w){_UNSEEN}+(?=\w\w)")
+_SPACES = re.compile(r"[^\S\n]{2,}|[^\S\n ]")
 
 
 def readings(text: str) -> tuple[str, ...]:
@@ -65,30 +74,64 @@ def _remembered(text: str) -> tuple[str, ...]:
 
 
 def _read(text: str) -> tuple[str, ...]:
-    plain = as_seen(text)
-    found = [plain, _signs_read(plain), _joined(plain), *_decoded(text)]
+    marked = _marked(text)
+    spread = _letters(marked.replace(_UNSEEN, ""))
+    plain = _close(spread)
+    found = [plain, signs_read(plain)]
+    if _UNSEEN in marked:
+        # What is not seen may stand for the spaces, too; between single letters it hides a word.
+        found.append(as_seen(_UNSEEN_BETWEEN.sub(" ", marked)))
+    if _LETTERS_ALONE.search(plain) and (joined := _APART.sub(_without_gaps, plain)) != plain:
+        found += [joined, signs_read(joined), _close(_APART_ALIKE.sub(_without_gaps, spread))]
+    found += map(as_seen, decoded(plain))
     return tuple(dict.fromkeys(reading for reading in found if reading)) or ("",)
 
 
 def as_seen(text: str) -> str:
     """Without what is invisible, and with one letter for all that look alike."""
+    return _close(_letters(_marked(text).replace(_UNSEEN, "")))
+
+
+def _marked(text: str) -> str:
+    """In plain forms, with a mark in place of each invisible character."""
+    text = text.replace("\r\n", "\n")
+    if text.isascii() and not _ASCII_UNSEEN.search(text):
+        return text
     folded = unicodedata.normalize("NFKC", text)
     # Asked once a letter, not once a character: most of a long text's time would go there.
-    visible = folded.translate({ord(character): None for character in set(folded) if not _shows(character)})
-    return _SPACES.sub(" ", _without_piled_marks(visible).translate(LOOKALIKES))
+    unseen = {ord(character): _UNSEEN for character in set(folded) if not shows(character)}
+    return folded.translate(unseen) if unseen else folded
 
 
-def _shows(character: str) -> bool:
-    """Format characters (zero-width, direction, tags) and controls do not; a line's end does."""
-    if character in "\n\t":
+@lru_cache(maxsize=4096)
+def shows(character: str) -> bool:
+    """Whether it is a sign or a space; format characters (zero-width, direction, tags) and controls are neither."""
+    if character.isspace():
         return True
-    return character not in _NO_LETTERS_OWN and unicodedata.category(character) not in _HIDDEN
+    unseen = character in _NO_LETTERS_OWN or unicodedata.category(character) in _NO_LETTERS
+    return not (unseen or invisible(character))
+
+
+def _letters(text: str) -> str:
+    if text.isascii():
+        return text
+    letters = set(text)
+    text = _without_piled_marks(text) if any(map(_piles_marks, letters)) else unicodedata.normalize("NFC", text)
+    return text if letters.isdisjoint(_LOOKALIKE_LETTERS) else text.translate(LOOKALIKES)
+
+
+@lru_cache(maxsize=4096)
+def _piles_marks(character: str) -> bool:
+    """Whether it is a mark, or has more than one."""
+    return bool(unicodedata.combining(character)) or len(unicodedata.normalize("NFD", character)) > 2
+
+
+def _close(text: str) -> str:
+    return _SPACES.sub(" ", text)
 
 
 def _without_piled_marks(text: str) -> str:
     """A letter keeps one combining mark, as languages have it; piles of them are decoration."""
-    if text.isascii():
-        return text
     kept: list[str] = []
     marks = 0
     for character in unicodedata.normalize("NFD", text):
@@ -98,32 +141,21 @@ def _without_piled_marks(text: str) -> str:
     return unicodedata.normalize("NFC", "".join(kept))
 
 
-def _signs_read(text: str) -> str:
-    """`h4t3` as `hate`: only in words that mix letters with such signs, so that numbers stay numbers."""
-    return _WORD_OF_SIGNS.sub(lambda match: match[0].translate(_SIGNS), text)
+def signs_read(text: str, signs: Mapping[int, int] = SIGNS[0]) -> str:
+    """`h4t3` as `hate`: only in words that mix letters with such signs, so that numbers stay numbers.
+
+    Of the same length.
+    """
+    if not _SIGN_BEFORE_LETTER.search(text):
+        return text
+    return _WORD_OF_SIGNS.sub(lambda match: _word_read(match[0], signs), text)
 
 
-def _joined(text: str) -> str:
-    """`i g n o r e` as `ignore`."""
-    return _APART.sub(lambda match: re.sub(r"[ .\-_*]", "", match[0]), text)
+def _word_read(word: str, signs: Mapping[int, int]) -> str:
+    return word if _QUANTITY.fullmatch(word) else word.replace("11", "ll").translate(signs)
 
 
-def _decoded(text: str) -> list[str]:
-    found: list[str] = []
-    for match in _BASE64.finditer(text):
-        if len(found) == MOST_SEGMENTS:
-            break
-        if decoded := _from_base64(match[0]):
-            found.append(as_seen(decoded[:LONGEST]))
-    return found
-
-
-def _from_base64(segment: str) -> str | None:
-    """None when it holds no text: most long words and hashes do not."""
-    data = segment.rstrip("=").replace("-", "+").replace("_", "/")
-    try:
-        text = base64.b64decode(data + "=" * (-len(data) % 4), validate=True).decode("utf-8")
-    except (binascii.Error, ValueError):
-        return None
-    letters = sum(character.isalpha() or character == " " for character in text)
-    return text if letters >= 0.8 * len(text) else None
+def _without_gaps(match: re.Match[str]) -> str:
+    """`i g n o r e` as `ignore`; `1, 2, 3, 4` stays a list."""
+    letters = _BETWEEN.sub("", match[0])
+    return letters if 2 * sum(map(str.isalpha, letters)) >= len(letters) else match[0]

@@ -34,6 +34,13 @@ _SIGNS = (
     _sign(0.8, rf"\b(?:do not|don't|no longer|stop)\s+(?:follow|obey|adhere to|comply with)(?:ing)?\s+(?:{_EARLIER}\s+){{1,5}}{_RULES}\b"),
     _sign(0.6, r"\bforget\s+(?:everything|all)\s+(?:that\s+)?(?:you|i|we|above|before|was)\b"),
     _sign(0.5, r"\b(?:new|updated|revised|real|actual)\s+(?:system\s+)?(?:instructions?|prompt|directives?)\s*:"),
+    # the same in other languages
+    _sign(0.9, r"\b(?:ignor\w{1,4}|oubli\w{1,3}|contourn\w{1,3})\s+(?:\w+\s+){0,3}(?:instructions?|consignes|directives|règles)\s+(?:\w+\s+){0,2}(?:précédentes?|antérieures?|ci-dessus|plus haut|reçues|de sécurité)\b"),
+    _sign(0.9, r"\b(?:ignorier\w{1,3}|vergiss|missachte?|umgehe?)\s+(?:\w+\s+){0,3}(?:vorherigen|bisherigen|vorigen|obigen|früheren|ursprünglichen)\s+(?:\w+\s+){0,2}(?:anweisungen|regeln|vorgaben|instruktionen|befehle|richtlinien)\b"),
+    _sign(0.9, r"\b(?:ignor\w{1,4}|olvid\w{1,4}|esqueç\w{1,3}|dimentic\w{1,4}|descart\w{1,4}|desconsider\w{1,3})\s+(?:\w+\s+){0,3}(?:instruc\w+|instruç\w+|istruzioni|reglas|regras|regole|directrices|diretrizes|direttive)\s+(?:\w+\s+){0,2}(?:anterior\w*|previ[ao]s|precedenti|arriba|acima|sopra)\b"),
+    _sign(0.9, r"\b(?:negeer|vergeet|omzeil)\s+(?:\w+\s+){0,3}(?:vorige|eerdere|bovenstaande)\s+(?:instructies|regels|opdrachten)\b"),
+    _sign(0.9, r"(?:忽略|无视|忘记).{0,10}(?:之前|以上|先前|所有).{0,6}(?:指令|指示|规则|提示)"),
+    _sign(0.9, r"(?:これまで|以前|上記|前).{0,4}の?(?:指示|命令|ルール).{0,6}(?:無視|忘れ)"),
     # to show what was said in secret
     _sign(0.8, rf"\b{_TELL}(?:{_ALL_OF}\s+){{0,4}}(?:your|system|hidden|secret|internal|underlying)\s+(?:{_ALL_OF}\s+){{0,3}}(?:system\s+)?(?:prompt|instructions|system message|pre-?prompt|configuration)\b"),
     _sign(0.5, rf"\b{_TELL}(?:{_ALL_OF}\s+){{0,4}}(?:initial|original|above)\s+(?:{_ALL_OF}\s+){{0,3}}(?:prompt|instructions|system message)\b"),
@@ -57,9 +64,18 @@ _SIGNS = (
     _sign(0.4, r"\[\s*(?:🔓|🔒|jailbreak|classic|gpt|dan)\W{0,3}(?:jailbreak|classic)?\s*\]"),
     _sign(0.3, r"\bhypothetical(?:ly)?\b.{0,80}\b(?:response|scenario|world|universe)\b.{0,200}\b(?:illegal|harmful|no (?:laws|rules)|anything)\b"),
     _sign(0.3, r"\b(?:tokens?)\b.{0,80}\b(?:deduct|lose|lost|die|cease|shut ?down|run out)\w*\b"),
+    _sign(0.5, r"\b(?:without|has no|have no|no|lacks?|zero)\s+(?:any\s+|a\s+)?(?:conscience|scruples|morals?|qualms|inhibitions|remorse)\b"),
+    _sign(0.45, r"\b(?:no|without|little)\s+(?:thought|regard|concern|care|consideration)\s+(?:for|to|of|about)\b.{0,40}\b(?:right|lawful|legal|moral|ethic|safe)\w*"),
+    _sign(0.5, r"\b(?:safety|guard\s?rails?|filters?|moderation|disclaimers?|polic(?:y|ies)|censorship|ethics|morality|alignment)\s*(?:\w+\s+){0,3}(?:off|disabled|removed|deactivated|lifted|taken out|switched off|turned off|=\s*(?:0|off|false|none|no|never))(?![\w.])"),
+    # how to answer: with no refusal in it
+    _sign(0.45, r"\b(?:begin|start)s?\s+(?:\w+\s+){0,4}(?:with|by saying)\s*[\"'“‘«]?\s*(?:sure|absolutely|of course|certainly|yes|happily)\b"),
+    _sign(0.5, r"\b(?:can't|cannot|can not|don't|do not|never|not allowed to|may not)\s+(?:use|say|write|include)\s+(?:the\s+|any\s+)?(?:words?|phrases?)\b.{0,40}\b(?:sorry|cannot|can't|unfortunately|however|illegal|unethical)\b"),
+    _sign(0.4, r"\b(?:refus\w+|disclaimers?|warnings?|apolog\w+)\b.{0,40}\b(?:points?|score\w*|penal\w+|punish\w*|gets? (?:0|zero)|costs?)\b"),
+    _sign(0.35, r"\b(?:opposite|mirror|reverse|inverted|evil|shadow|dark)[\s-]+(?:day|world|twin|version|side|gpt|ai|persona|self)\b"),
+    _sign(0.3, r"\b(?:dead|deceased|late)\s+grand(?:ma|mother|pa|father)\b"),
     # a turn of the conversation that the user made up
     _sign(0.75, r"<\|(?:im_start|start_header_id|system|assistant)\|?>|<<\s*sys\s*>>|\[/?inst\]|<\|endoftext\|>|<start_of_turn>"),
-    _sign(0.6, r"(?:^|\n)\s{0,8}(?:#{1,4}\s{0,8}|\[|<|\*\*)?\s{0,8}(?:system|developer|admin)(?:\s+(?:message|prompt|override|note|update))?\s*(?:\]|>|\*\*)?\s*:\s*(?:you|ignore|new|override|the|disregard|all|from)\b"),
+    _sign(0.6, r"(?:^|\n)\s{0,8}(?:#{1,4}\s{0,8}|\[|<|\*\*)?\s{0,8}(?:system|developer|admin)(?:\s{1,8}(?:message|prompt|override|note|update))?\s{0,8}(?:\]|>|\*\*)?\s{0,8}:\s{0,8}(?:you|ignore|new|override|the|disregard|all|from)\b"),
 )  # fmt: skip
 
 

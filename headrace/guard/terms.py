@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import base64
+import codecs
+import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from headrace.guard.folding import fold
 from headrace.guard.rail import Scores, Span
-from headrace.guard.readings import LOOKALIKES, readings
+from headrace.guard.readings import SIGNS, readings, signs_read
+from headrace.guard.spelling import any_of, seen, term
 
 CANARY = "canary"
 _SHORTEST_APART = 8
-"""Letters and digits of a canary that is found with anything between them; fewer turn up by chance."""
+"""Letters and digits of what is found with anything between them; fewer turn up by chance."""
+_NO_LETTERS = re.compile(r"[\W_]+")
 
 
 class TermsRail:
-    """Finds whole words and phrases, without regard to case, width or the spaces between words."""
+    """Finds whole words and phrases, without regard to case, width, look-alikes, strokes, and what is not seen.
+
+    Anything but letters may stand between the words of a phrase, or between all letters of a term, and digits and
+    signs for letters. Where a script has no spaces between words, a term is found within what looks like one.
+    """
 
     points = True
 
@@ -23,23 +31,37 @@ class TermsRail:
         self.name = name
         self.categories = frozenset({category})
         self._category = category
-        words = [_pattern(term) for term in terms if term.strip()]
-        self.backend = f"{name}:{len(words)} terms"
-        # Longest first: of two that begin alike, the longer one is what was written.
-        self._terms = re.compile("|".join(sorted(words, key=len, reverse=True)), re.IGNORECASE) if words else None
+        listed = sorted({text.strip() for text in terms if seen(text).text.strip()})
+        found = [term(text) for text in listed]
+        self._patterns = any_of(found)
+        self._letters = tuple(one.letters for one in found)
+        self.longest = max((one.longest for one in found), default=0)
+        """Characters of the longest term in its longest writing."""
+        self.backend = f"{name}:{len(found)} terms{self._told(listed)}"
+
+    def _told(self, terms: Sequence[str]) -> str:
+        """What tells this list from another one."""
+        return f", sha256 {hashlib.sha256(chr(10).join(terms).encode('utf-8', 'replace')).hexdigest()[:16]}"
+
+    def begins(self, opening: str) -> bool:
+        """Whether a term could begin with this text, in any writing."""
+        text = seen(opening).text
+        begun = tuple({_squeezed(one) for one in (text, *map(text.translate, SIGNS))})
+        return any(one.startswith(letters) for one in self._letters for letters in begun)
 
     def score_batch(self, texts: Sequence[str]) -> list[Scores]:
         return [Scores.of_spans(self._spans(text)) for text in texts]
 
     def _spans(self, text: str) -> list[Span]:
-        if self._terms is None:
-            return []
-        folded = fold(text)
-        seen = folded.text.translate(LOOKALIKES)
-        return [
-            Span(*folded.original(match.start(), match.end()), self._category)
-            for match in self._terms.finditer(seen)
-        ]
+        found = seen(text)
+        read = {found.text, *(signs_read(found.text, signs) for signs in SIGNS)}
+        places = {
+            found.original(*match.span())
+            for one in read
+            for pattern in self._patterns
+            for match in pattern.finditer(one)
+        }
+        return [Span(start, end, self._category) for start, end in sorted(places)]
 
 
 class CanaryRail(TermsRail):
@@ -53,25 +75,32 @@ class CanaryRail(TermsRail):
     def __init__(self, terms: Iterable[str]) -> None:
         terms = list(terms)
         super().__init__(CANARY, CANARY, terms)
-        squeezed = map(_squeezed, terms)
-        self._squeezed = [term for term in squeezed if len(term) >= _SHORTEST_APART]
+        forms = {_squeezed(form) for text in terms for form in _forms(text.strip())}
+        self._letters += tuple(forms)
+        self._squeezed = tuple(form for form in forms if len(form) >= _SHORTEST_APART)
+
+    def _told(self, terms: Sequence[str]) -> str:
+        """Nothing: a hash would let anybody try words until one has it."""
+        return ""
 
     def score_batch(self, texts: Sequence[str]) -> list[Scores]:
-        return [Scores({CANARY: 1.0} if self._leaks(text) else {}) for text in texts]
+        return [Scores({CANARY: 1.0} if any(map(self._leaks, readings(text))) else {}) for text in texts]
 
     def _leaks(self, text: str) -> bool:
-        read = readings(text)
-        if self._spans(text) or any(map(self._spans, read)):
-            return True
-        squeezed = _squeezed(read[0])
-        return any(term in squeezed for term in self._squeezed)
+        squeezed = _squeezed(text)
+        return any(map(squeezed.__contains__, self._squeezed)) or bool(self._spans(text))
 
 
 def _squeezed(text: str) -> str:
     """Letters and digits alone."""
-    return "".join(filter(str.isalnum, text)).casefold()
+    return _NO_LETTERS.sub("", seen(text).text)
 
 
-def _pattern(term: str) -> str:
-    words = fold(term.strip()).text.translate(LOOKALIKES).split()
-    return r"(?<!\w)" + r"\s+".join(map(re.escape, words)) + r"(?!\w)"
+def _forms(text: str) -> Iterator[str]:
+    """How a word looks in a code, where only what stands around it is looked for in that code as well."""
+    data = text.encode("utf-8", "replace")
+    yield from (text, text[::-1], codecs.encode(text, "rot13"), data.hex())
+    for before in range(3):
+        # base64 puts 3 bytes into 4 letters: those that bytes of others share are left out.
+        written = base64.b64encode(bytes(before) + data).decode()
+        yield written[-(-before * 4 // 3) : (before + len(data)) * 4 // 3]

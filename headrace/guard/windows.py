@@ -2,18 +2,24 @@
 
 Where a window ends depends on the text alone, never on how it arrived: so a stream and a whole answer, and a
 stream in any other pieces, get the same verdicts. Windows begin small, so that the first word is soon on its way,
-and grow to 200 characters; the end of a sentence ends a window too. Only the next word tells that one has ended:
-a few openings of answers, harmless whatever they go on to be, are windows at once.
+and grow to 200 characters; the end of a sentence ends a window too.
 
 What a rail can point at must not be cut in two. So a window never ends within a word, between two groups of one
-number (`4111 1111 …`, `DE89 3704 …`), or within a block of a private key, up to a length that nothing real has.
+number (`seams.py`), or within a block of a private key, up to a length that nothing real has.
+
+Only the next word tells that one has ended, and waiting for it costs a step of the engine. So a few openings of
+answers are windows at once. None begins a card, an IBAN or an SSN; but a term, a name or an address may begin like
+one (`Theo@example.com`), and its first letters would be out. So who redacts such chooses the openings
+(`headrace.guard.answer`), and who shows nothing before the end lets an opening go with the next window.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+from headrace.guard import seams
 
 SIZES = (1, 24, 48, 96, 200)
 """Characters of the first windows, at least; the last size is that of all others. 1: one word."""
@@ -26,15 +32,18 @@ OPENINGS = (
 """None begins another one. None begins a number that may have to be redacted, as `IT`, `NO` or `I` alone would."""
 CONTEXT = 200
 """Characters before a window that its rails see too."""
-LONGEST_WORD, LONGEST_RUN, LONGEST_KEY = 4096, 128, 8192
-"""Characters after which a word, groups of a number, and a private key are cut all the same."""
+LONGEST_WORD, LONGEST_LIST, LONGEST_KEY = 4096, 8192, 8192
+"""Characters after which a word, a window that numbers go on after, and a private key are cut all the same."""
+_PATIENCE = 64
+"""Characters that a list of numbers goes on before a place for a cut is looked for again."""
 
+_LAST = 1024
+"""Characters of a word that is too long in which a sign is looked for that parts it."""
+
+_PARTING = re.compile(r"[\",;<>\[\]{}]")  # none of an address, a key or a number
 _STOPS = "。！？、，"  # they end a word where no space does
 _WORD = re.compile(rf"\s{{0,64}}([^\s{_STOPS}]{{0,{LONGEST_WORD}}}[{_STOPS}]{{0,8}})")
 _SENTENCE_END = re.compile(r"[.!?…。！？][\"')\]]{0,4}$")
-_JOINER = re.compile(r"[-./‐‑‒–—―]{1,3}")
-_IBAN_START = re.compile(r"\W{0,4}[A-Za-z]{2}\d\d")
-_IBAN_GROUP = re.compile(r"[A-Za-z]{1,4}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +54,26 @@ class Window:
 
 
 class Windows:
-    """The state of one answer."""
+    """The state of one answer. `apart`: an opening is a window by itself, else the beginning of the first one."""
 
-    def __init__(self, sizes: tuple[int, ...] = SIZES) -> None:
+    def __init__(
+        self, sizes: tuple[int, ...] = SIZES, openings: Sequence[str] = OPENINGS, apart: bool = True
+    ) -> None:
         self._sizes = sizes
+        self._openings = tuple(openings)
+        self._apart = apart
         self._count = 0
         self._text = ""
         self._start = 0
         """Where the next window begins in `_text`; what lies before it is context."""
+        self._counted = 0
+        """From where on its characters count: those of an opening do not."""
         self._read = 0
         """Where the next word begins."""
-        self._together = _Together()
+        self._due = False
+        """A window ends there, if nothing that belongs together does not."""
+        self._patient_until: int | None = None
+        self._key = _Key()
 
     @property
     def pending(self) -> str:
@@ -65,31 +83,71 @@ class Windows:
     def feed(self, text: str, final: bool = False) -> Iterator[Window]:
         """The windows that this text completes; with `final` also what is left."""
         self._text += text
-        if self._count == 0 and (opening := next(filter(self._text.startswith, OPENINGS), None)):
-            yield self._cut(len(opening))
-        while (word := _WORD.match(self._text, self._read)) and word[0]:
-            if word.end() == len(self._text) and not final:
-                break  # it may go on
-            if self._together.undecided and not self._together.goes_on(word[1], self._read):
-                yield from self._cut_if_due(self._read)
-            self._together.read(word[1], word.start(1), word.end())
-            self._read = word.end()
-            if not self._together.undecided:
-                yield from self._cut_if_due(self._read)
-            self._forget()
+        if self._count == 0 and (opening := next(filter(self._text.startswith, self._openings), None)):
+            self._counted = len(opening)
+            if self._apart:
+                yield self._cut(len(opening))
+            self._count = 1
+        while True:
+            if self._due:
+                goes_on = seams.goes_on(self._text, self._first, self._read, final)
+                if goes_on is None:
+                    break
+                self._due = False
+                if (place := self._in_list() if goes_on else self._read) is not None:
+                    yield self._cut(place)
+            if (word := self._word(final)) is None:
+                break
+            self._key.read(self._text[slice(*word)], word[0])
+            self._read = word[1]
+            self._due = self._may_end(self._read)
         if final and self._start < len(self._text):
             yield self._cut(len(self._text))
+        self._forget()
 
-    def _cut_if_due(self, end: int) -> Iterator[Window]:
+    @property
+    def _first(self) -> int:
+        return max(self._start, self._counted)
+
+    def _word(self, final: bool) -> tuple[int, int] | None:
+        """Where the next one stands; None when it may go on."""
+        word = _WORD.match(self._text, self._read)
+        if word is None or not word[0] or (word.end() == len(self._text) and not final):
+            return None
+        end = word.end()
+        if len(word[1]) >= LONGEST_WORD:
+            signs = list(_PARTING.finditer(self._text, end - _LAST, end))
+            end = signs[-1].end() if signs else end
+        return word.start(1), end
+
+    def _may_end(self, end: int) -> bool:
+        """Whether a window is long enough there, or a line or a sentence ends."""
+        if self._key.holds(end) or end <= self._first:
+            return False
         size = self._sizes[min(self._count, len(self._sizes) - 1)]
         ends_line = self._text[end : end + 1] == "\n"
-        if end - self._start >= size or ends_line or _SENTENCE_END.search(self._text, max(0, end - 5), end):
-            yield self._cut(end)
+        return (
+            end - self._first >= size
+            or ends_line
+            or _SENTENCE_END.search(self._text, max(0, end - 5), end) is not None
+        )
+
+    def _in_list(self) -> int | None:
+        """Where to cut a list of numbers that goes on where a window should end."""
+        if self._read - self._first >= LONGEST_LIST:
+            return seams.within(self._text, self._first, self._read, in_word=True) or self._read
+        if self._patient_until is None:
+            self._patient_until = self._read + seams.LONGEST_RUN
+        if self._read < self._patient_until:
+            return None
+        self._patient_until = self._read + _PATIENCE
+        return seams.within(self._text, self._first, self._read)
 
     def _cut(self, end: int) -> Window:
         window = Window(self._text[max(0, self._start - CONTEXT) : self._start], self._text[self._start : end])
         self._start = end
         self._count += 1
+        self._patient_until = None
         return window
 
     def _forget(self) -> None:
@@ -97,60 +155,34 @@ class Windows:
         if (surplus := self._start - CONTEXT) > CONTEXT:
             self._text = self._text[surplus:]
             self._start -= surplus
+            self._counted -= surplus
             self._read -= surplus
-            self._together.shift(-surplus)
+            if self._patient_until is not None:
+                self._patient_until -= surplus
+            self._key.shift(-surplus)
 
 
-class _Together:
-    """Whether what follows a word belongs to it: more groups of a number, or more of a private key."""
+class _Key:
+    """Whether what follows a word is more of a private key."""
 
     def __init__(self) -> None:
-        self._run_start: int | None = None
-        self._run_end = 0
-        self._iban = False
-        self._key_start: int | None = None
-        self._key_ends = False
+        self._start: int | None = None
+        self._ends = False
 
-    @property
-    def undecided(self) -> bool:
-        """The next word says whether a window may end before it."""
-        return self._run_start is not None or self._key_start is not None
+    def holds(self, place: int) -> bool:
+        return self._start is not None and place - self._start < LONGEST_KEY
 
-    def goes_on(self, word: str, place: int) -> bool:
-        """Whether the next word, before which a window might end at `place`, belongs to what precedes."""
-        if self._key_start is not None:
-            return place - self._key_start < LONGEST_KEY
-        if self._run_start is None or place - self._run_start >= LONGEST_RUN:
-            return False
-        return _has_digit(word) or bool(_JOINER.fullmatch(word) or (self._iban and _IBAN_GROUP.fullmatch(word)))
-
-    def read(self, word: str, start: int, end: int) -> None:
-        if self._run_start is not None and not self.goes_on(word, self._run_end):
-            self._run_start = None
-        if self._run_start is None and _has_digit(word):
-            self._run_start = start
-            self._iban = bool(_IBAN_START.match(word))
-        self._run_end = end
-        self._read_key(word, start)
-
-    def _read_key(self, word: str, start: int) -> None:
-        if self._key_start is not None and start - self._key_start >= LONGEST_KEY:
-            self._key_start = None
-        if self._key_start is None:
+    def read(self, word: str, start: int) -> None:
+        if not self.holds(start):
+            self._start = None
+        if self._start is None:
             if "-----BEGIN" in word:
-                self._key_start, self._key_ends = start, False
-        elif self._key_ends and word.endswith("-----"):
-            self._key_start = None
+                self._start, self._ends = start, False
+        elif self._ends and word.endswith("-----"):
+            self._start = None
         if "-----END" in word:
-            self._key_ends = True
+            self._ends = True
 
     def shift(self, by: int) -> None:
-        self._run_end += by
-        if self._run_start is not None:
-            self._run_start += by
-        if self._key_start is not None:
-            self._key_start += by
-
-
-def _has_digit(word: str) -> bool:
-    return any(map(str.isdigit, word))
+        if self._start is not None:
+            self._start += by

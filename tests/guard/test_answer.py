@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.guard.answer import GuardedAnswer
+from headrace.guard.answer import GuardedAnswer, harmless, windows_of
 from headrace.guard.judge import Judge
-from headrace.guard.policy import Policy, PolicyFile, Thresholds
+from headrace.guard.pii import PiiRail
+from headrace.guard.policy import PiiConfig, Policy, PolicyFile, Thresholds
 from headrace.guard.rail import Scores, Span
+from headrace.guard.windows import OPENINGS
 from tests.guard.pieces import cut, texts
 from tests.guard.rails import Silent
 
@@ -43,9 +45,9 @@ def judge(mode: str) -> Judge:
 JUDGES = {mode: judge(mode) for mode in MODES}
 
 
-def shown(judge: Judge, pieces: list[str]) -> tuple[list[str], GuardedAnswer]:
+def shown(judge: Judge, pieces: list[str], openings: Sequence[str] = OPENINGS) -> tuple[list[str], GuardedAnswer]:
     name, policy = judge.policy(None)
-    answer = GuardedAnswer(name, policy)
+    answer = GuardedAnswer(name, policy, openings=openings)
     texts: list[str] = []
     for piece, final in [*((piece, False) for piece in pieces), ("", True)]:
         early, asked = answer.feed(piece, final)
@@ -108,3 +110,39 @@ def test_bad_after_ten_thousand_clean_characters() -> None:
     texts, answer = shown(JUDGES["windowed"], ["Clean words here. " * 600, "BADWORD"])
     assert answer.blocked
     assert len("".join(texts)) > 10_000
+
+
+def judge_of_addresses(mode: str, **levels: float) -> Judge:
+    policy = Policy.model_validate({"stream": mode, "response": {"email_address": levels}})
+    rail = PiiRail(PiiConfig(entities=("EMAIL_ADDRESS",)))
+    return Judge(PolicyFile(default="only", policies={"only": policy}), [rail], Silent())
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_an_address_that_begins_like_an_opening_is_taken_out_whole(mode: str) -> None:
+    for address in ("Theo@example.com", "I'm@example.com", "Howard.Noone@example.com"):
+        texts, _ = shown(judge_of_addresses(mode, redact=0.4), list(f"{address} is mine"))
+        assert "".join(texts) == "[EMAIL_ADDRESS] is mine"
+
+
+def test_an_opening_waits_only_where_addresses_or_names_are_taken_out() -> None:
+    for levels in ({"redact": 0.4}, {"block": 0.4}):
+        policy = judge_of_addresses("windowed", **levels).policy(None)[1]
+        assert harmless(OPENINGS, policy) == tuple(opening for opening in OPENINGS if opening[-1] in " ,")
+    for of in (judge_of_addresses("windowed", flag=0.4), JUDGES["windowed"]):
+        assert harmless(OPENINGS, of.policy(None)[1]) == OPENINGS
+    assert "The" in shown(judge_of_addresses("windowed", flag=0.4), ["The", "o@example.com"])[0]
+
+
+class NameRail:
+    name, categories, points, backend = "names", frozenset({"card"}), True, "test"
+
+    def score_batch(self, texts: Sequence[str]) -> list[Scores]:
+        return [Scores.of_spans([Span(*m.span(), "card") for m in re.finditer("Theodora", t)]) for t in texts]
+
+
+def test_an_opening_is_redacted_with_the_rest_of_its_word_when_nothing_is_shown_before_the_end() -> None:
+    of_names = {mode: Judge(JUDGES[mode]._file, [NameRail(), WordRail()], Silent()) for mode in MODES}
+    assert "".join(shown(of_names["buffered"], list("Theodora is it"))[0]) == "[CARD] is it"
+    assert "".join(shown(of_names["windowed"], list("Theodora is it"), openings=["That"])[0]) == "[CARD] is it"
+    assert next(window.text for window in windows_of("Theodora is it")) == "Theodora is it"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from headrace.guard.folding import fold
-from headrace.guard.pieces import MOST, SIZE, STEP, pieces, worst
+from headrace.guard.pieces import AROUND, MOST, MOST_SPANS, SHORT, SIZE, STEP, pieces, spans, worst
 from headrace.guard.readings import readings
 
 
@@ -34,6 +34,34 @@ def test_the_worst_piece_of_the_worst_reading_counts() -> None:
     texts = ["nothing", "x" * 1000 + " h4te hate", "hate " * 3, ""]
     scores = worst([readings(text) for text in texts], count)
     assert scores.tolist() == [0, 2, 3, 0]
+
+
+def test_spans_are_short_sentences_and_what_is_around_suspicious_words() -> None:
+    long = "one two three four five six seven eight nine ten wasp eleven twelve thirteen fourteen fifteen"
+    assert spans(f'Hello. {{"a": "b c"}}\n{long}', lambda word: word == "wasp") == [
+        "Hello.",
+        "a",
+        "b c",
+        "eight nine ten wasp eleven twelve",
+    ]
+    assert spans(" The whole text. ", lambda _: True) == []
+    assert spans(long, lambda _: False) == []
+
+
+@given(st.text(alphabet='ab .\n"w', max_size=400))
+def test_spans_are_of_the_text_and_short(text: str) -> None:
+    for span in spans(text, lambda word: "w" in word):
+        assert span in text
+        assert any(len(span) <= SHORT or len(span) <= len(word) + 2 * AROUND for word in text.split())
+
+
+def test_spans_of_a_huge_text_are_bounded() -> None:
+    assert len(spans("Hm. " * 200_000, lambda _: True)) == MOST_SPANS
+
+
+def test_a_text_that_nothing_is_cut_of_has_no_score() -> None:
+    scores = worst([["a"], ["b"]], lambda texts: np.array([1.0] * len(texts)), lambda text: [text] * (text == "b"))
+    assert scores.tolist() == [-np.inf, 1.0]
 
 
 @given(st.text(max_size=200))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import socket
+import time
 from typing import Any
 
 import pytest
@@ -10,10 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.errors import ConfigError
+from headrace.guard.judge import redacted
 from headrace.guard.pii import PiiRail
 from headrace.guard.policy import PiiConfig
+from tests.guard.numbers import luhn
 
 RAIL = PiiRail(PiiConfig())
+CHECKED = PiiRail(PiiConfig(entities=("CREDIT_CARD", "IBAN_CODE", "US_SSN")))
 
 
 def found(text: str, at_least: float = 0.4) -> list[tuple[str, str]]:
@@ -48,6 +53,72 @@ def test_an_entity_is_found_at_its_place(category: str, entity: str, frame: str)
     assert (category, entity) in found(frame.format(entity))
 
 
+def taken_out(text: str) -> str:
+    """With a letter for each card, IBAN and social security number."""
+    kinds = {"credit_card": "C", "iban_code": "I", "us_ssn": "S"}
+    (scores,) = CHECKED.score_batch([text])
+    shown, _ = redacted(text, [span for span in scores.spans if span.category in kinds and span.score >= 0.4])
+    for kind, letter in kinds.items():
+        shown = shown.replace(f"[{kind.upper()}]", letter)
+    return shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("4111 1111 1111 1111 12/27", "C 12/27"),
+        ("Visa 4111111111111111 12/27", "Visa C 12/27"),
+        ("Room 23 4111 1111 1111 1111", "Room 23 C"),
+        ("in 2024 4111 1111 1111 1111", "in 2024 C"),
+        ("Items: 2\n4111111111111111", "Items: 2\nC"),
+        ("4111111111111111\n2 items", "C\n2 items"),
+        ("3. 4111 1111 1111 1111", "3. C"),
+        ("1. 4111111111111111\n2. 5500000000000004\n3. 340000000000009", "1. C\n2. C\n3. C"),
+        ("1. 4111 1111 1111 1111\n2. 5500 0000 0000 0004\n3. 3400 000000 00009", "1. C\n2. C\n3. C"),
+        ("1. 4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1\n2. 55 00 00 00 00 00 00 04", "1. C\n2. C"),
+        ("No.4111111111111111", "No.C"),
+        ("3782 822463 10005 4111 1111 1111 1111", "C C"),
+        ("on 2024-05-01 at 10.30 41-111-1111-11111-11 12/27", "on 2024-05-01 at 10.30 C 12/27"),
+        ("DE89370400440532013000\nGB29NWBK60161331926819\nFR1420041010050500013M02606", "I\nI\nI"),
+        ("AB12 DE89 3704 0044 0532 0130 00", "AB12 I"),
+        ("DE89 3704 0044 0532 0130 00 12 34 and so on", "I 12 34 and so on"),
+        ("IBAN: DE 89 3704 0044 0532 0130 00", "IBAN: I"),
+        ("G B 2 9 N W B K 6 0 1 6 1 3 3 1 9 2 6 8 1 9", "I"),
+        ("SSN-123-45-6789", "SSN-S"),
+        ("123-45-6789-", "S-"),
+        ("123_45_6789", "S"),
+        ("**123**-**45**-**6789**", "**S**"),
+    ],
+)
+def test_a_number_is_found_beside_others(text: str, shown: str) -> None:
+    assert taken_out(text) == shown
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "".join(digit + "\ufe0f\u20e3" for digit in "4111111111111111"),
+        "٤١١١ ١١١١ ١١١١ ١١١١",
+        "𝟒𝟏𝟏𝟏 𝟏𝟏𝟏𝟏 𝟏𝟏𝟏𝟏 𝟏𝟏𝟏𝟏",
+        "➃➀➀➀ ①①①① ₁₁₁₁ ¹¹¹¹",
+        "4111_1111_1111_1111",
+        "4111·1111·1111·1111",
+        "4111 － 1111 − 1111 – 1111",
+        "4111\u034f1111\u115f1111\uffa01111",
+        "4111\u28001111\u31641111\ufe0f1111",
+        "4111 \u200b 1111 \u200b 1111 \u200b 1111",
+        "4\u03361\u03361\u03361\u0336 1111 1111 1111",
+        "4111\x001111\x7f1111 1111",
+    ],
+)
+def test_a_number_is_found_in_any_writing(written: str) -> None:
+    assert taken_out(f"Pay by {written}, then") == "Pay by C, then"
+
+
+def test_markup_between_the_groups_hides_no_number() -> None:
+    assert taken_out("Pay by **4111** **1111** **1111** **1111**, then") == "Pay by **C**, then"
+
+
 @pytest.mark.parametrize(
     "harmless",
     [
@@ -74,9 +145,22 @@ def test_a_word_beside_a_bare_number_says_what_it_is(text: str, category: str) -
     assert category in {name for name, _ in found(text)}
 
 
-def luhn(digits: str) -> str:
-    total = sum(int(d) if place % 2 else sum(divmod(2 * int(d), 10)) for place, d in enumerate(reversed(digits)))
-    return digits + str(-total % 10)
+@pytest.mark.parametrize(
+    "harmless",
+    [
+        "0.4111111111111111",
+        "4.111111111111111e3",
+        "+49 1510 000004",
+        "20240105101008",
+        "120 * 12 * 1440",
+        "123/45/6789",
+        "1-123-45-6789",
+        "123-45-6789-1",
+        "NO 15 DAYS ARE LEFT",
+    ],
+)
+def test_other_numbers_are_no_cards_ibans_or_social_security_numbers(harmless: str) -> None:
+    assert taken_out(f"It is {harmless}, so to say.") == f"It is {harmless}, so to say."
 
 
 @given(
@@ -88,6 +172,37 @@ def test_every_card_with_a_right_check_digit_is_found(prefix: str, middle: str, 
     digits = luhn(prefix + middle)
     card = "".join(digit + gap for digit, gap in zip(digits[:-1], between, strict=False)) + digits[-1]
     assert ("credit_card", card) in found(f"Pay with {card} please")
+
+
+def test_lists_of_numbers_and_dates_are_seldom_cards() -> None:
+    draw = random.Random(1)
+
+    def number() -> str:
+        date = f"{draw.randint(1950, 2030)}-{draw.randint(1, 12):02}-{draw.randint(1, 28):02}"
+        return draw.choice([str(draw.randint(0, 10 ** draw.randint(1, 5))), date, f"{draw.random() * 10}"])
+
+    joints = [" ", "\n", "\n- ", " - ", "/"]
+    lists = [draw.choice(joints).join(number() for _ in range(draw.randint(3, 30))) for _ in range(1000)]
+    assert sum("C" in taken_out(text) for text in lists) < 60  # 1 in 10 has a right check digit in every 19 digits
+
+
+def test_numbers_one_after_another_are_no_cards() -> None:
+    for joint in (" ", "\n", "-"):
+        for first in range(100):
+            assert taken_out(text := joint.join(map(str, range(first, first + 60)))) == text
+
+
+@pytest.mark.parametrize(
+    "bait", ["4 ", "1-", "DE89", "DE89 ", "D E 8 9 ", "4111 1111 1111 1111\n", "7", "٤ ", "123-45-"]
+)
+def test_bait_takes_time_in_proportion(bait: str) -> None:
+    def seconds(length: int) -> float:
+        began = time.process_time()
+        RAIL.score_batch([(bait * length)[:length]])
+        return time.process_time() - began
+
+    seconds(1_000)
+    assert seconds(80_000) < 30 * max(seconds(10_000), 0.01)  # were it quadratic, 64 times as long
 
 
 def test_nothing_asks_the_network(monkeypatch: pytest.MonkeyPatch) -> None:

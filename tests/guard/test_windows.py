@@ -7,10 +7,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from headrace.guard.seams import LONGEST_RUN
 from headrace.guard.windows import (
     CONTEXT,
     LONGEST_KEY,
-    LONGEST_RUN,
+    LONGEST_LIST,
     LONGEST_WORD,
     OPENINGS,
     SIZES,
@@ -60,7 +61,7 @@ def test_no_window_is_longer_than_its_size_a_run_and_a_word(text: str) -> None:
     longest_word = max((len(word) for word in text.split()), default=0)
     for number, window in enumerate(windows([text])):
         if "-----BEGIN" not in window.text:
-            most = SIZES[min(number, len(SIZES) - 1)] + LONGEST_RUN + 2 * (longest_word + 64)
+            most = SIZES[min(number, len(SIZES) - 1)] + 2 * LONGEST_RUN + 2 * (longest_word + 64)
             assert len(window.text) <= most
 
 
@@ -102,26 +103,107 @@ def test_openings_are_apart_and_begin_no_number() -> None:
         "jane.doe@example.org",
         "AKIAIOSFODNN7EXAMPLE",
         KEY,
+        '"iban":"GB29 NWBK 6016 1331 9268 19"',
+        "IBAN:GB29 NWBK 6016 1331 9268 19",
+        "(2)GB29 NW BK60 161331 9268 19",
+        "DE 89 3704 0044 0532 0130 00",
+        "4111 \u200b 1111 \u200b 1111 \u200b 1111",
+        "4111 － 1111 － 1111 － 1111",
+        "4111" + "\u200b" * 700 + " 1111 1111 1111",
+        "".join("4" + "\u200b" * 60 + " " for _ in range(15)) + "4",
+        "4111\u2800 1111\u2800 1111\u2800 1111",
+        "**4111** **1111** **1111** **1111**",
+        "٤١١١ ١١١١ ١١١١ ١١١١",
+        "4\ufe0f\u20e3 1\ufe0f\u20e3 1\ufe0f\u20e3 1\ufe0f\u20e3",
     ],
 )
-@pytest.mark.parametrize("before", ["", "It is ", "word " * 7, "word " * 60])
+@pytest.mark.parametrize(
+    "before",
+    [
+        "",
+        "It is ",
+        "word " * 7,
+        "word " * 60,
+        "word word w ",
+        "Room No. 2 ",
+        '{"id":1,"address":"' + "x" * 117 + '","number":"',
+    ],
+)
 def test_what_a_rail_points_at_is_never_cut(together: str, before: str) -> None:
     text = f"{before}{together} and so on, and so on."
     assert any(together in window.text for window in windows(list(text))), windows([text])
 
 
-def test_what_never_ends_is_cut_all_the_same() -> None:
-    for endless in ("x" * 5000, "1234 " * 2000, "。" * 3000, "-----BEGIN PRIVATE KEY-----" + "x" * 20_000):
-        assert max(len(window.text) for window in windows([endless])) <= LONGEST_KEY + LONGEST_WORD
+BAIT = (
+    "4 ",
+    "1-",
+    "1 - 2\n",
+    "DE89 ",
+    "D E 8 9 ",
+    "de12 word ",
+    "4111 1111 1111 1111 ",
+    "x",
+    "7",
+    "。",
+    "\u200b",
+    "4\u200b ",
+    "4" + 40 * "\u200b" + " ",
+)
 
 
-def test_a_long_text_takes_time_in_proportion() -> None:
-    def seconds(text: str) -> float:
+@pytest.mark.parametrize(
+    "endless", [*BAIT, "-----BEGIN PRIVATE KEY-----" + "x" * 20_000], ids=lambda text: ascii(text)[:24]
+)
+def test_what_never_ends_is_cut_all_the_same(endless: str) -> None:
+    state = Windows()
+    text = (endless * 40_000)[:40_000]
+    for start in range(0, len(text), 400):
+        for window in state.feed(text[start : start + 400]):
+            assert len(window.text) <= LONGEST_LIST + LONGEST_WORD
+        assert len(state.pending) <= max(LONGEST_LIST, LONGEST_KEY) + LONGEST_WORD
+        assert len(state._text) <= len(state.pending) + 2 * CONTEXT
+
+
+@pytest.mark.parametrize("card", ["4111 1111 1111 1111", "4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1", "3782 822463 10005"])
+@pytest.mark.parametrize("last", [20, 43, 60, 200])
+@pytest.mark.parametrize("joint", [" ", ", ", "\n"])
+def test_a_list_of_numbers_is_cut_where_it_cuts_no_card(card: str, last: int, joint: str) -> None:
+    text = " ".join(map(str, range(1, last))) + joint + card + joint + " ".join(map(str, range(1, 200)))
+    found = windows([text])
+    assert any(card in window.text for window in found), found
+    assert max(len(window.text) for window in found) < 500
+
+
+def test_a_word_that_is_too_long_is_cut_beside_a_number_and_not_in_it() -> None:
+    for length in range(4040, 4100):
+        text = '{"a":"' + "x" * length + '","c":"4111111111111111"}'
+        assert any("4111111111111111" in window.text for window in windows([text])), length
+
+
+@pytest.mark.parametrize(
+    "text", [*BAIT, "The quick brown fox, aged 12 years, jumps over 13 lazy dogs. "], ids=ascii
+)
+def test_a_long_text_takes_time_in_proportion(text: str) -> None:
+    def seconds(length: int) -> float:
         began = time.process_time()
-        windows([text])
+        windows([(text * length)[:length]])
         return time.process_time() - began
 
-    sentence = "The quick brown fox, aged 12 years, jumps over 13 lazy dogs. "
-    seconds(sentence * 10)
-    short, long = seconds(sentence * 400), seconds(sentence * 4000)
-    assert long < 40 * max(short, 0.01)
+    seconds(1_000)
+    assert seconds(80_000) < 30 * max(seconds(10_000), 0.01)  # were it quadratic, 64 times as long
+
+
+def test_an_opening_can_go_with_the_next_window_and_no_other_window_changes() -> None:
+    for text in ("There is much more to say. And so on, and so on.", "I E29 AIBK 9311 5212 3456 78 it is", "The"):
+        alone = windows([text])
+        together = list(Windows(apart=False).feed(text, final=True))
+        assert "".join(window.text for window in together) == text
+        assert [window.before + window.text for window in together] == [
+            window.before + window.text for window in alone[len(alone) - len(together) :]
+        ]
+
+
+def test_who_gives_no_openings_waits_for_the_first_word() -> None:
+    state = Windows(openings=())
+    assert list(state.feed("The")) == []
+    assert list(state.feed("o@example.com is")) == [Window("", "Theo@example.com")]

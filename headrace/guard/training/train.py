@@ -17,6 +17,7 @@ from headrace.guard.head import Head
 from headrace.guard.pieces import pieces
 from headrace.guard.readings import as_seen
 from headrace.guard.training.corpora import Corpora, Example, unique
+from headrace.guard.training.patterns import attacks, harmless_texts
 from headrace.guard.training.requests import ordinary_requests
 
 SEED = 20_261_125
@@ -42,13 +43,14 @@ def injection_examples(corpora: Corpora) -> list[Weighted]:
         *map(Weighted, corpora.injection()),
         *(Weighted(example, TRICKY_WEIGHT) for example in corpora.tricky()),
         *map(Weighted, unique(ordinary_requests(SEED))),
+        *map(Weighted, unique([*attacks(SEED), *harmless_texts(SEED)])),
         *(Weighted(posts[place], POST_WEIGHT) for place in sorted(chosen)),
     ]
 
 
 def toxicity_examples(corpora: Corpora) -> list[Weighted]:
     harmless = [example for example in corpora.injection() if not example.bad]
-    harmless += [*corpora.tricky(), *unique(ordinary_requests(SEED))]
+    harmless += [*corpora.tricky(), *unique(ordinary_requests(SEED)), *unique(harmless_texts(SEED))]
     return [*map(Weighted, corpora.posts()), *map(Weighted, harmless)]
 
 
