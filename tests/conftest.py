@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Generator, Iterator
 from typing import Any, TypeVar
@@ -16,8 +17,10 @@ from tests.stack import Stack
 AnyStack = TypeVar("AnyStack", bound=Stack)
 
 # The machine is shared: how long an example takes says nothing of the code.
-hypothesis.settings.register_profile("shared", deadline=None)
-hypothesis.settings.load_profile("shared")
+# The same examples for everybody: who wants new ones says HYPOTHESIS_PROFILE=explore.
+hypothesis.settings.register_profile("shared", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("explore", deadline=None, max_examples=1000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "shared"))
 
 # f32: a greedy answer must not depend on what else is in the batch, or on what the prefix cache holds.
 OPENVINO = {"HEADRACE_ENGINE__NAME": "openvino", "HEADRACE_ENGINE__OPENVINO__PRECISION": "f32"}

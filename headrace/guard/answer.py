@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from headrace.guard.judge import Asked, Judged
 from headrace.guard.policy import Policy, StreamMode
+from headrace.guard.terms import NO_LISTS, Lists
 from headrace.guard.verdict import Verdict
-from headrace.guard.windows import OPENINGS, Window, Windows
+from headrace.guard.windows import Window, Windows
 
 _BEGIN_WITH_LETTERS = {"email_address", "person", "location", "nrp", "date_time", "organization"}
 """Entities of the PII rail that a word may begin."""
@@ -30,21 +31,25 @@ class GuardedAnswer:
     whole answers: a whole answer is one feed, in the mode `buffered`.
     """
 
-    def __init__(
-        self, name: str, policy: Policy, mode: StreamMode | None = None, openings: Sequence[str] = OPENINGS
-    ) -> None:
+    def __init__(self, name: str, policy: Policy, mode: StreamMode | None = None, terms: Lists = NO_LISTS) -> None:
         """`mode` instead of the policy's own. A policy that looks for nothing in answers holds nothing back.
 
-        `openings`: those that nothing begins with that must not be shown (`harmless` leaves out more of them).
+        `terms`: those that the policy takes out of answers (`Judge.terms`).
         """
         self._name = name
         self._policy = policy
         self._mode = (mode or policy.stream) if policy.response else "async"
-        self._windows = Windows(openings=harmless(openings, policy), apart=self._mode != "buffered")
+        openings = harmless(terms.openings, policy)
+        self._windows = Windows(openings=openings, apart=self._mode != "buffered", begun=terms.begun)
         self._held: list[str] = []
         self._final = False
         self.verdict = Verdict.none(name, policy, "response")
         self.blocked = False
+
+    @property
+    def held_back(self) -> int:
+        """Characters at the end of what came in that are in no judged window yet. Mode `async` shows them."""
+        return 0 if self._mode == "async" else len(self._windows.pending)
 
     def feed(self, text: str, final: bool = False) -> tuple[str, list[Asked]]:
         """Text that is shown before it is judged (mode `async` alone), and the windows that have to be judged."""

@@ -5,6 +5,7 @@ one number is said here alone, for rails and for windows.
 
 One run of numbers in ten holds a right check digit by chance. So what else speaks for a card has to be there: the
 prefix and length of a network, and the usual groups, or that nearly all of the run or of its line is the card.
+Not found are a card in odd groups within a long list of numbers, and one that looks like a number with decimals.
 """
 
 from __future__ import annotations

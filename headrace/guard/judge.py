@@ -12,6 +12,7 @@ from headrace.guard.policy import Action, Direction, Policy, PolicyFile
 from headrace.guard.rail import Rail, Scores, Span
 from headrace.guard.recent import Recent
 from headrace.guard.runner import RailFailed, RailRunner
+from headrace.guard.terms import Lists, TermsRail
 from headrace.guard.verdict import Verdict, most_severe
 from headrace.guard.windows import Window
 
@@ -68,13 +69,15 @@ class Judge:
         says."""
         _check(file, rails)
         self._file = file
+        self._rails = rails
         self._runners = runners or [RailRunner(rail) for rail in rails]
         self._observer = observer
         self._recent: Recent[Asked, Judged] = Recent()
+        self._lists: dict[str, Lists] = {}
 
     def under(self, file: PolicyFile) -> Judge:
         """The same rails, busy with what they are busy with, under other policies. Raises `ConfigError`."""
-        return Judge(file, [runner.rail for runner in self._runners], self._observer, self._runners)
+        return Judge(file, self._rails, self._observer, self._runners)
 
     def policy(self, name: str | None) -> tuple[str, Policy]:
         """The one of this name, the default one for None. Raises `InvalidRequest`."""
@@ -83,11 +86,19 @@ class Judge:
             raise InvalidRequest(FIELD, f"no policy {name!r}; there are {', '.join(sorted(self._file.policies))}")
         return name, self._file.policies[name]
 
+    def terms(self, name: str) -> Lists:
+        """The lists of terms that this policy takes out of answers."""
+        if name not in self._lists:
+            levels = self._file.policies[name].response
+            taken_out = {category for category, level in levels.items() if level.redact or level.block}
+            rails = [rail for rail in self._rails if isinstance(rail, TermsRail) and rail.categories & taken_out]
+            self._lists[name] = Lists(rails)
+        return self._lists[name]
+
     def backends(self, name: str, direction: Direction) -> dict[str, str]:
         """Rail → what judges, of those that this policy needs."""
         needed = self._file.policies[name].thresholds(direction)
-        rails = (runner.rail for runner in self._runners)
-        return {rail.name: rail.backend for rail in rails if not rail.categories.isdisjoint(needed)}
+        return {rail.name: rail.backend for rail in self._rails if not rail.categories.isdisjoint(needed)}
 
     def judge(self, asked: Sequence[Asked]) -> list[Judged]:
         """In the order of `asked`. Never raises for what a rail does."""

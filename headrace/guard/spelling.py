@@ -97,6 +97,8 @@ class Term:
     """Letters and digits alone."""
     longest: int
     """Characters of its longest writing. What is not seen does not count, and many spaces count as a few."""
+    beginnings: tuple[str, ...]
+    """Letters and digits of its first word, its first two, and so on, but not of all."""
     spaced: bool
     """Whether it is a word by what stands around it; else `pattern` says itself where it may stand."""
 
@@ -116,7 +118,8 @@ def term(text: str) -> Term:
     pattern = f"(?:{'|'.join(forms)})"
     if any(spaceless):
         pattern = f"{'' if spaceless[0] else _BEGINS}{pattern}{'' if spaceless[1] else _ENDS}"
-    return Term(pattern, letters, longest, not any(spaceless))
+    beginnings = tuple("".join(filter(str.isalnum, "".join(words[:count]))) for count in range(1, len(words)))
+    return Term(pattern, letters, longest, beginnings, not any(spaceless))
 
 
 def _apart(letters: str) -> str:

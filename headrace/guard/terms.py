@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from headrace.guard.rail import Scores, Span
 from headrace.guard.readings import SIGNS, readings, signs_read
 from headrace.guard.spelling import any_of, seen, term
+from headrace.guard.windows import OPENINGS
 
 CANARY = "canary"
 _SHORTEST_APART = 8
@@ -35,6 +36,7 @@ class TermsRail:
         found = [term(text) for text in listed]
         self._patterns = any_of(found)
         self._letters = tuple(one.letters for one in found)
+        self._beginnings = tuple({letters for one in found for letters in one.beginnings if letters})
         self.longest = max((one.longest for one in found), default=0)
         """Characters of the longest term in its longest writing."""
         self.backend = f"{name}:{len(found)} terms{self._told(listed)}"
@@ -48,6 +50,10 @@ class TermsRail:
         text = seen(opening).text
         begun = tuple({_squeezed(one) for one in (text, *map(text.translate, SIGNS))})
         return any(one.startswith(letters) for one in self._letters for letters in begun)
+
+    def begun(self, text: str) -> bool:
+        """Whether it ends with the first words of a phrase, which the next words may complete."""
+        return bool(self._beginnings) and _squeezed(text[-self.longest :]).endswith(self._beginnings)
 
     def score_batch(self, texts: Sequence[str]) -> list[Scores]:
         return [Scores.of_spans(self._spans(text)) for text in texts]
@@ -89,6 +95,21 @@ class CanaryRail(TermsRail):
     def _leaks(self, text: str) -> bool:
         squeezed = _squeezed(text)
         return any(map(squeezed.__contains__, self._squeezed)) or bool(self._spans(text))
+
+
+class Lists:
+    """Of an answer that comes in pieces: where none of these lists' terms may be cut."""
+
+    def __init__(self, rails: Sequence[TermsRail] = ()) -> None:
+        self._rails = rails
+        self.openings = tuple(one for one in OPENINGS if not any(rail.begins(one) for rail in rails))
+        """Beginnings of answers with which no term begins."""
+
+    def begun(self, text: str) -> bool:
+        return any(rail.begun(text) for rail in self._rails)
+
+
+NO_LISTS = Lists()
 
 
 def _squeezed(text: str) -> str:

@@ -16,7 +16,7 @@ one (`Theo@example.com`), and its first letters would be out. So who redacts suc
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from headrace.guard import seams
@@ -32,8 +32,9 @@ OPENINGS = (
 """None begins another one. None begins a number that may have to be redacted, as `IT`, `NO` or `I` alone would."""
 CONTEXT = 200
 """Characters before a window that its rails see too."""
-LONGEST_WORD, LONGEST_LIST, LONGEST_KEY = 4096, 8192, 8192
-"""Characters after which a word, a window that numbers go on after, and a private key are cut all the same."""
+LONGEST_WORD, LONGEST_LIST, LONGEST_KEY, LONGEST_PHRASE = 4096, 8192, 8192, 512
+"""Characters after which a word, a window that numbers go on after, a private key, and a window that may end in
+the middle of a phrase are cut all the same."""
 _PATIENCE = 64
 """Characters that a list of numbers goes on before a place for a cut is looked for again."""
 
@@ -54,14 +55,23 @@ class Window:
 
 
 class Windows:
-    """The state of one answer. `apart`: an opening is a window by itself, else the beginning of the first one."""
+    """The state of one answer.
+
+    `apart`: an opening is a window by itself, else the beginning of the first one. `begun`: whether a text ends
+    with a part of something that must not be cut.
+    """
 
     def __init__(
-        self, sizes: tuple[int, ...] = SIZES, openings: Sequence[str] = OPENINGS, apart: bool = True
+        self,
+        sizes: tuple[int, ...] = SIZES,
+        openings: Sequence[str] = OPENINGS,
+        apart: bool = True,
+        begun: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._sizes = sizes
         self._openings = tuple(openings)
         self._apart = apart
+        self._begun = begun
         self._count = 0
         self._text = ""
         self._start = 0
@@ -126,11 +136,13 @@ class Windows:
             return False
         size = self._sizes[min(self._count, len(self._sizes) - 1)]
         ends_line = self._text[end : end + 1] == "\n"
-        return (
+        ends = (
             end - self._first >= size
             or ends_line
             or _SENTENCE_END.search(self._text, max(0, end - 5), end) is not None
         )
+        too_long = end - self._first >= size + LONGEST_PHRASE
+        return ends and (too_long or not self._begun(self._text[self._start : end]))
 
     def _in_list(self) -> int | None:
         """Where to cut a list of numbers that goes on where a window should end."""

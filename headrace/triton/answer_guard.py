@@ -36,7 +36,7 @@ class _Asker:
         self._finish_reason = tensors.text(get, "finish_reason", MAX_REASON_BYTES) or ""
         self._log_probs = tensors.numbers(get, "log_probs")
         name, self._policy = judge.policy(self._prompt.policy)
-        self._answer = GuardedAnswer(name, self._policy, mode="buffered")
+        self._answer = GuardedAnswer(name, self._policy, mode="buffered", terms=judge.terms(name))
         self._backends = judge.backends(name, "response")
         self._hash = decisions.hash()
         text = "" if self._prompt.blocked else tensors.written(get, "text_output", MAX_ANSWER_BYTES)

@@ -7,7 +7,7 @@ stream's first chunk, and its state is kept here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from headrace.errors import InvalidRequest
@@ -42,6 +42,25 @@ class Send(Protocol):
         """To the request at this place of the batch; None: nothing to show."""
 
 
+class _LogProbs:
+    """Of tokens that are not shown yet: they would tell of a text that may yet be blocked."""
+
+    def __init__(self) -> None:
+        self._characters = 0
+        self._held: list[tuple[int, tuple[float, ...]]] = []
+
+    def add(self, text: str, values: tuple[float, ...]) -> None:
+        self._characters += len(text)
+        self._held.append((self._characters, values))
+
+    def take(self, held_back: int = 0) -> tuple[float, ...]:
+        """Those of all tokens but the ones in the last `held_back` characters."""
+        end = self._characters - held_back
+        shown = [values for place, values in self._held if place <= end]
+        del self._held[: len(shown)]
+        return tuple(value for values in shown for value in values)
+
+
 @dataclass(slots=True)
 class _Stream:
     prompt: PromptVerdict
@@ -50,8 +69,7 @@ class _Stream:
     hash: TextHash
     unsent: str = ""
     """Shown unjudged, but with what the verdict brings: the last words of a stream in mode `async`."""
-    log_probs: tuple[float, ...] = ()
-    """Of tokens that are held back."""
+    log_probs: _LogProbs = field(default_factory=_LogProbs)
     over: bool = False
     """Blocked: the client has heard so, and the rest that the engine sends is dropped."""
 
@@ -152,7 +170,7 @@ class StreamGuard:
         """What has to be judged; None when the request is answered already."""
         if stream.over or stream.prompt.blocked:
             return []
-        stream.log_probs += arrival.log_probs
+        stream.log_probs.add(arrival.text, arrival.log_probs)
         stream.hash.add(arrival.text)
         early, windows = stream.answer.feed(arrival.text, final=bool(arrival.finish_reason))
         if arrival.finish_reason:
@@ -160,8 +178,7 @@ class StreamGuard:
         elif early:
             if not windows:
                 self._streams.keep(arrival.stream_id, stream)
-            send(arrival.place, arrival.chunk(early, "", stream.log_probs), final=not windows)
-            stream.log_probs = ()
+            send(arrival.place, arrival.chunk(early, "", stream.log_probs.take()), final=not windows)
             return windows or None
         return windows
 
@@ -181,10 +198,10 @@ class StreamGuard:
             elif ended:
                 guard = guard_json(stream.prompt, stream.answer.verdict)
                 text = stream.unsent + shown.text
-                found = arrival.chunk(text, arrival.finish_reason, stream.log_probs, guard)
+                found = arrival.chunk(text, arrival.finish_reason, stream.log_probs.take(), guard)
             elif shown.text:
-                found = arrival.chunk(shown.text, "", stream.log_probs)
-                stream.log_probs = ()
+                log_probs = stream.log_probs.take(stream.answer.held_back)
+                found = arrival.chunk(shown.text, "", log_probs)
         if not ended:
             self._streams.keep(arrival.stream_id, stream)
         if found is not None and found.guard and not stream.prompt.blocked:
@@ -205,7 +222,8 @@ class StreamGuard:
             )
         prompt = PromptVerdict.read(arrival.prompt_verdict)
         name, policy = judge.policy(prompt.policy)
-        return _Stream(prompt, policy, GuardedAnswer(name, policy), self._decisions.hash())
+        answer = GuardedAnswer(name, policy, terms=judge.terms(name))
+        return _Stream(prompt, policy, answer, self._decisions.hash())
 
 
 def _rounds(arrivals: Sequence[_Arrival]) -> Iterator[list[_Arrival]]:

@@ -14,7 +14,8 @@ from headrace.guard.judge import Judge
 from headrace.guard.pii import PiiRail
 from headrace.guard.policy import PiiConfig, Policy, PolicyFile, Thresholds
 from headrace.guard.rail import Scores, Span
-from headrace.guard.windows import OPENINGS
+from headrace.guard.terms import TermsRail
+from headrace.guard.windows import OPENINGS, Windows
 from tests.guard.pieces import cut, texts
 from tests.guard.rails import Silent
 
@@ -45,9 +46,9 @@ def judge(mode: str) -> Judge:
 JUDGES = {mode: judge(mode) for mode in MODES}
 
 
-def shown(judge: Judge, pieces: list[str], openings: Sequence[str] = OPENINGS) -> tuple[list[str], GuardedAnswer]:
+def shown(judge: Judge, pieces: list[str]) -> tuple[list[str], GuardedAnswer]:
     name, policy = judge.policy(None)
-    answer = GuardedAnswer(name, policy, openings=openings)
+    answer = GuardedAnswer(name, policy, terms=judge.terms(name))
     texts: list[str] = []
     for piece, final in [*((piece, False) for piece in pieces), ("", True)]:
         early, asked = answer.feed(piece, final)
@@ -134,15 +135,40 @@ def test_an_opening_waits_only_where_addresses_or_names_are_taken_out() -> None:
     assert "The" in shown(judge_of_addresses("windowed", flag=0.4), ["The", "o@example.com"])[0]
 
 
-class NameRail:
-    name, categories, points, backend = "names", frozenset({"card"}), True, "test"
+def judge_of_terms(mode: str, *terms: str) -> Judge:
+    policy = Policy.model_validate({"stream": mode, "response": {"name": {"redact": 0.5}}})
+    return Judge(
+        PolicyFile(default="only", policies={"only": policy}), [TermsRail("names", "name", terms)], Silent()
+    )
 
-    def score_batch(self, texts: Sequence[str]) -> list[Scores]:
-        return [Scores.of_spans([Span(*m.span(), "card") for m in re.finditer("Theodora", t)]) for t in texts]
 
-
-def test_an_opening_is_redacted_with_the_rest_of_its_word_when_nothing_is_shown_before_the_end() -> None:
-    of_names = {mode: Judge(JUDGES[mode]._file, [NameRail(), WordRail()], Silent()) for mode in MODES}
-    assert "".join(shown(of_names["buffered"], list("Theodora is it"))[0]) == "[CARD] is it"
-    assert "".join(shown(of_names["windowed"], list("Theodora is it"), openings=["That"])[0]) == "[CARD] is it"
+@pytest.mark.parametrize("mode", MODES)
+def test_a_term_that_begins_like_an_opening_is_taken_out_whole(mode: str) -> None:
+    for text in ("Theodora is it", "I am The Odora", "thEoDora."):
+        assert "odora" not in "".join(shown(judge_of_terms(mode, "theodora", "the odora"), list(text))[0]).lower()
+        assert "Th" not in "".join(shown(judge_of_terms(mode, "theodora", "the odora"), list(text))[0])
+    assert "The" in shown(judge_of_terms("windowed", "Anna"), ["The", "odora"])[0]
     assert next(window.text for window in windows_of("Theodora is it")) == "Theodora is it"
+
+
+@pytest.mark.parametrize("mode", MODES)
+@given(
+    before=st.lists(st.sampled_from(["acme", "one", "Acme.", "secret", "The", "x" * 30]), max_size=12),
+    gap=st.sampled_from([" ", "\n", "-", " - ", "  ", ". "]),
+    places=st.lists(st.integers(0, 200), max_size=20),
+)
+def test_a_phrase_is_taken_out_whole(mode: str, before: list[str], gap: str, places: list[int]) -> None:
+    text = " ".join([*before, gap.join(["acme", "secret", "project"]), "and more of it."])
+    judge = judge_of_terms(mode, "Acme Secret Project")
+    whole = "".join(shown(judge, [text])[0])
+    assert "project" not in whole
+    assert whole.count("[NAME]") == 1
+    assert whole.removeprefix(" ".join([*before, ""])).startswith("[NAME] and more")
+    assert "".join(shown(judge, cut(text, places))[0]) == whole
+
+
+def test_the_beginning_of_a_phrase_again_and_again_is_not_waited_out() -> None:
+    texts, _ = shown(judge_of_terms("windowed", "Acme Secret Project"), ["acme " * 1000])
+    assert "".join(texts) == "acme " * 1000
+    windows = list(Windows(begun=lambda _: True).feed("acme " * 1000))
+    assert len(windows) > 5

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
+import re
 import socket
 import time
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from headrace.errors import ConfigError
@@ -171,6 +172,7 @@ def test_other_numbers_are_no_cards_ibans_or_social_security_numbers(harmless: s
 def test_every_card_with_a_right_check_digit_is_found(prefix: str, middle: str, between: list[str]) -> None:
     digits = luhn(prefix + middle)
     card = "".join(digit + gap for digit, gap in zip(digits[:-1], between, strict=False)) + digits[-1]
+    assume(not re.fullmatch(r"\d{1,3}\.\d+", card))  # a number with decimals
     assert ("credit_card", card) in found(f"Pay with {card} please")
 
 

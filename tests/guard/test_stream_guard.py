@@ -97,6 +97,18 @@ def test_no_log_prob_is_lost_while_text_is_held_back(bench: Bench) -> None:
     assert sum(len(chunk.log_probs) for chunk in bench.sent[1]) == 6
 
 
+def test_log_probs_wait_for_their_text(bench: Bench) -> None:
+    for number, piece in enumerate((CLEAN, "We ", "had ", "a ", "bo", "mb. "), start=1):
+        bench.arrive((1, piece, ""))
+        if bench.last(1).finish_reason:
+            break
+        shown = sum(len(chunk.log_probs) for chunk in bench.sent[1])
+        assert shown < number, "the last token is held back"
+    assert bench.last(1).finish_reason == "content_filter"
+    assert bench.last(1).log_probs == ()
+    assert sum(len(chunk.log_probs) for chunk in bench.sent[1]) <= 1
+
+
 def test_a_blocked_stream_ends_at_once_and_stops_the_engine(bench: Bench) -> None:
     bench.arrive((1, CLEAN, ""))
     bench.arrive((1, "Take a bomb. And ", ""))
