@@ -25,8 +25,10 @@ SIDE = "blocked stream"
 BACKGROUND = (0, 8)
 _POLICY = "ends-soon"
 _CATEGORY = "common_word"
-_WORDS = ("of", "and", "to", "in", "is")
-_TOKENS = 512
+_WORDS = ("of", "and", "to", "in", "is", "the", "a", "for", "that")
+_TOKENS = 256
+_TRIES = 8
+"""A small model may begin to repeat itself, with none of these words."""
 
 
 def with_policy(shipped: PolicyFile, folder: Path) -> Path:
@@ -52,13 +54,13 @@ async def measure(
 
 async def _one(client: LoadClient, watch: WorkerWatch, prompts: PromptMaker) -> float:
     before = (await watch.stats()).cancelled
-    (prompt,) = prompts.make(1, PROMPT_TOKENS)
-    message = question(STREAM_MODEL, prompt, _TOKENS, guard_policy=_POLICY)
-    freed = asyncio.create_task(watch.until_cancelled(before))
-    async with asyncio.timeout(LIMIT_SECONDS):
-        async for outputs in client.responses(message):
-            reason = outputs["finish_reason"][4:].decode()
-            told = time.monotonic()
-    if reason != "content_filter":
-        raise LoadFailed(f"a stream that should be blocked ended with {reason!r}")
-    return await freed - told
+    for prompt in prompts.make(_TRIES, PROMPT_TOKENS):
+        message = question(STREAM_MODEL, prompt, _TOKENS, guard_policy=_POLICY)
+        async with asyncio.timeout(LIMIT_SECONDS):
+            async for outputs in client.responses(message):
+                reason = outputs["finish_reason"][4:].decode()
+                told = time.monotonic()
+        if reason == "content_filter":
+            # The moment comes from the worker: asking late does not change it.
+            return await watch.until_cancelled(before) - told
+    raise LoadFailed(f"none of {_TRIES} answers had one of the words {', '.join(_WORDS)}")
