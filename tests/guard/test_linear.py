@@ -22,7 +22,7 @@ from headrace.guard import policy, rails
 from headrace.guard.rail import Rail
 from headrace.guard.terms import TermsRail
 
-FEW, MANY = 16 * 1024, 64 * 1024
+FEW, MANY = 8 * 1024, 32 * 1024
 RATIO, AT_ONCE = 8.0, 0.01
 """Of the times: four, and as much again for a loaded machine. Fewer seconds than `AT_ONCE` say nothing."""
 LONGEST = 4.0
