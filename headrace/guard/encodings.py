@@ -19,11 +19,11 @@ _LAYERS = 3
 _UNESCAPED_AGAIN = 3
 
 # Lines that follow at once belong to it: that is how mail and keys wrap base64.
-_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}+(?:\n[A-Za-z0-9+/_-]++)*+={0,2}")
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}+(?:\n[A-Za-z0-9+/_-]++)*={0,2}")
 # The same where it touches other words: what only the other alphabet has ends it.
 _BASE64_PARTS = (re.compile(r"[A-Za-z0-9+/]{16,}+"), re.compile(r"[A-Za-z0-9_-]{16,}+"))
 # Latin letters, digits and signs lie between 20 and 7f: it begins with one of them.
-_HEX = re.compile(r"[2-7][0-9A-Fa-f](?:[ :,;\n-]{0,2}(?:0x)?[0-9A-Fa-f]{2}){7,}+")
+_HEX = re.compile(r"[2-7][0-9A-Fa-f](?:[ :,;\n-]{0,2}(?:0x)?[0-9A-Fa-f]{2}){7,}")
 _NO_DIGITS = re.compile(r"0x|[^0-9A-Fa-f]")
 _CONTROLS = bytes({*range(32), 127} - {9, 10, 13})
 _NO_LETTERS = re.compile(r"[\W\d_]+")
@@ -33,7 +33,7 @@ _INLINE = (
     "a|abbr|big|bd[io]|b|code|del|em|font|ins|i|kbd|mark|q|samp|small|span|strike|strong|su[bp]|s|tt|u|var|wbr"
 )
 _ESCAPE = re.compile(
-    r"(?P<percent>(?:%[0-9A-Fa-f]{2})++)"
+    r"(?P<percent>(?:%[0-9A-Fa-f]{2})+)"
     r"|&#(?:(?P<decimal>\d{1,7})|[xX](?P<hex>[0-9A-Fa-f]{1,6}));?"
     r"|&(?P<name>[A-Za-z]{2,31}\d{0,2};)"
     r"|\\{1,4}(?:u\{(?P<braces>[0-9A-Fa-f]{1,6})\}|(?:u(?P<u>[0-9A-Fa-f]{4})|U(?P<U>[0-9A-Fa-f]{8})|x(?P<x>[0-9A-Fa-f]{2}))"

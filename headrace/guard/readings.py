@@ -54,8 +54,8 @@ _LETTER = r"[^\W_]"
 _ALONE = rf"{_LETTER}(?!{_LETTER})"
 _GAP = r"(?:_|[^\w\"'’()\[\]{}<>=+:;#&%$@!?])"  # not the signs of code and quotes, where letters stand alone
 _LETTERS_ALONE = re.compile(rf"[\W_]{_ALONE}(?:[\W_]{{1,2}}{_ALONE}){{2}}")
-_APART = re.compile(rf"(?<!{_LETTER}){_LETTER}(?:{_GAP}{{1,2}}{_ALONE}){{3,}}+")
-_APART_ALIKE = re.compile(rf"(?<!{_LETTER}){_LETTER}(?P<gap>{_GAP}{{1,3}}){_ALONE}(?:(?P=gap){_ALONE})*+")
+_APART = re.compile(rf"(?<!{_LETTER}){_LETTER}(?:{_GAP}{{1,2}}{_ALONE}){{3,}}")
+_APART_ALIKE = re.compile(rf"(?<!{_LETTER}){_LETTER}(?P<gap>{_GAP}{{1,3}}){_ALONE}(?:(?P=gap){_ALONE})*")
 _BETWEEN = re.compile(r"[\W_]+")
 _UNSEEN = "\0"
 _UNSEEN_BETWEEN = re.compile(rf"(?<=\w\w){_UNSEEN}+(?=\w\w)")

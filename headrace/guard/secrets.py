@@ -20,7 +20,7 @@ _BY_NAME = 0.9
 _KEY_EDGE = re.compile(r"-----(?:BEGIN|(?P<end>END)) (?:[A-Z0-9]{1,20} ){0,3}PRIVATE KEY(?: BLOCK)?-----")
 _REST_OF_KEY = re.compile(
     r"(?:[A-Za-z0-9+/=\\]{16,}+|(?:Comment|DEK-Info|Hash|Proc-Type|Version): [^\n]{0,100}|\s"
-    r"|(?<=\n)[A-Za-z0-9+/=]{1,15}(?=\n|\Z))*+"
+    r"|(?<=\n)[A-Za-z0-9+/=]{1,15}(?=\n|\Z))*"
 )
 _LONGEST_KEY = 16_384
 

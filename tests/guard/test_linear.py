@@ -7,6 +7,7 @@ is tried in a process of its own, which can be ended.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -103,3 +104,11 @@ def test_four_times_the_text_takes_four_times_as_long(name: str, tmp_path: Path)
 def test_all_built_in_rails_are_tried() -> None:
     built = rails.build(policy.read(paths.PROJECT / "policy.yaml"), {})
     assert {rail.name for rail in built} <= set(RAILS)
+
+
+def test_no_pattern_has_a_possessive_group() -> None:
+    """Python before 3.11.5, which Debian 12 has, matches such groups wrongly (CPython issue 106052)."""
+    possessive = re.compile(r"\)(?:[*+?]|\{{1,2}\d*,?\d*\}{1,2})\+|\(\?>")
+    assert all(map(possessive.search, (r"(?:a|b)*+", r"(?:ab){{3,}}+", r"(?>a|b)")))
+    for file in (paths.PROJECT / "headrace" / "guard").rglob("*.py"):
+        assert not possessive.search(file.read_text("utf-8")), file
