@@ -27,10 +27,10 @@ def _to_stderr(line: str) -> None:
     sys.stderr.flush()
 
 
-def configure(part: str, write: Callable[[str], None] = _to_stderr) -> None:
+def configure(part: str, write: Callable[[str], None] = _to_stderr, least: str = "debug") -> None:
     """Send every structlog event of this process to `write` as one JSON line without its line end.
 
-    `part` names the process in every line, such as "worker" or "supervisor".
+    `part` names the process in every line, such as "worker" or "supervisor". What is below `least` is left out.
     """
 
     def add_part(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -47,6 +47,7 @@ def configure(part: str, write: Callable[[str], None] = _to_stderr) -> None:
             structlog.processors.EventRenamer("message"),
             structlog.processors.JSONRenderer(ensure_ascii=False, default=str),
         ],
+        wrapper_class=structlog.make_filtering_bound_logger(least),
         logger_factory=lambda *_: _LineWriter(write),
         cache_logger_on_first_use=False,
     )

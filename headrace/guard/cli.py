@@ -47,7 +47,7 @@ def check(
     from headrace.guard import examine, policy, rails
     from headrace.guard.judge import Judge
 
-    logs.configure("guard")
+    logs.configure("guard", least="warning")
     direction: Direction = "response" if answer else "prompt"
     with one_line_errors():
         file = policy.read(policy_file)
@@ -72,7 +72,7 @@ def evaluate(
     """
     from headrace.guard import evaluation, labelled, policy, rails
 
-    logs.configure("guard")
+    logs.configure("guard", least="warning")
     table = Table(
         "file", "rail", "texts", "precision", "recall", "false positives", "ROC-AUC", "ms p50/p95", "texts/s"
     )

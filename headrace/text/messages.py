@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from headrace.errors import InvalidRequest
 
 FIELD = "messages"
+# As OpenAI has it. No sentence: the guards judge what is said, not by whom, and a chat template may show it.
+_NAME = r"^[^\s<|\\/>]{1,64}\Z"
 
 
 class TextPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -21,7 +23,7 @@ class TextPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     role: Literal["system", "user", "assistant"]
     content: str | list[TextPart]
-    name: str | None = None
+    name: Annotated[str, msgspec.Meta(pattern=_NAME)] | None = None
 
     @property
     def text(self) -> str:
