@@ -193,7 +193,9 @@ def test_check_judges_a_prompt_as_the_step_does_however_far_apart_its_signs_are(
     assert json.loads(checked.output)["scores"] == whole.verdict.summary()["scores"]
 
 
-def test_what_is_only_informative_does_not_stand_among_the_verdicts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_only_informative_does_not_stand_among_the_verdicts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("HEADRACE_CANARY", raising=False)
     policy = tmp_path / "policy.yaml"
     policy.write_text("default: one\npolicies:\n  one: {response: {canary: {block: 0.5}}}\n")
