@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import hypothesis
 import pytest
+import structlog
 
 from perf.stack import NO_GUARDS
 from tests.guarded_stack import GuardedStack
@@ -37,6 +38,13 @@ MOCK = {
     "HEADRACE_SERVER__RESPONSE_CACHE_MB": "1",
     "HEADRACE_GUARD__POLICY": str(NO_GUARDS),
 }
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_were() -> Iterator[None]:
+    """A command that a test calls sets up the logs of the whole process."""
+    yield
+    structlog.reset_defaults()
 
 
 def pytest_configure() -> None:

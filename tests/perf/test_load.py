@@ -42,8 +42,9 @@ async def test_no_more_than_the_asked_for_run_at_once(mock_stack: Stack, prompts
     async with LoadClient(_grpc(mock_stack)) as client:
         messages = [question(STREAM_MODEL, prompt, 20) for prompt in prompts.make(9, 60)]
         load = await closed_loop(client, messages, concurrency=3, limit_seconds=30)
-    for sample in load.samples:
-        assert sum(other.sent < sample.ended and sample.sent < other.ended for other in load.samples) <= 2 * 3 - 1
+    # A load is at its most when one is sent.
+    running = [sum(other.sent <= one.sent < other.ended for other in load.samples) for one in load.samples]
+    assert max(running) == 3
 
 
 @pytest.mark.parametrize("model", [UNARY_MODEL, STREAM_MODEL])
