@@ -14,7 +14,6 @@ from rich.table import Table
 
 from headrace import config as configuration
 from headrace import paths
-from headrace.config import Config
 from headrace.errors import HeadraceError
 from headrace.guard import policy
 from perf import machine, records, report
@@ -22,7 +21,7 @@ from perf.guard import beside_off, findings, rails_alone, stopped
 from perf.load import LoadClient
 from perf.prompts import PromptMaker
 from perf.records import Recorder
-from perf.stack import end_on_sigterm, running
+from perf.stack import end_on_sigterm, running, under
 
 PAGE = paths.PROJECT / "docs" / "guardrails.md"
 TRIAL = records.GUARD_RESULTS.with_name("guard-trial.jsonl")
@@ -43,7 +42,7 @@ async def run(file: Path, rounds: int) -> None:
     prompts = PromptMaker(config.engine.model, random.SystemRandom().getrandbits(32))
     with (
         TemporaryDirectory() as folder,
-        running(_under(config, stopped.with_policy(shipped, Path(folder)))) as stack,
+        running(under(config, stopped.with_policy(shipped, Path(folder)))) as stack,
     ):
         async with LoadClient(stack.grpc) as client:
             await beside_off.warm_up(client, prompts)
@@ -53,10 +52,6 @@ async def run(file: Path, rounds: int) -> None:
                 await beside_off.measure_rate(record, client, prompts, batches=2)
                 await beside_off.measure_first(record, client, prompts, count=15)
                 await stopped.measure(record, client, stack.engine_socket, prompts, count=5)
-
-
-def _under(config: Config, policies: Path) -> Config:
-    return config.model_copy(update={"guard": config.guard.model_copy(update={"policy": policies})})
 
 
 def main() -> int:

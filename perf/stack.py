@@ -54,8 +54,13 @@ class Stack:
         return [supervisor, *supervisor.children(recursive=True)]
 
 
+def under(config: Config, policies: Path) -> Config:
+    """With this policy file."""
+    return config.model_copy(update={"guard": config.guard.model_copy(update={"policy": policies})})
+
+
 def without_guards(config: Config) -> Config:
-    return config.model_copy(update={"guard": config.guard.model_copy(update={"policy": NO_GUARDS})})
+    return under(config, NO_GUARDS)
 
 
 @contextlib.contextmanager

@@ -87,8 +87,7 @@ def harmless(openings: Sequence[str], policy: Policy) -> tuple[str, ...]:
     `Theo@example.com` begins like `The`, and so do names and places. A policy that only notes addresses, or looks
     for none, lets all openings go at once.
     """
-    taken_out = {name for name, levels in policy.response.items() if levels.redact or levels.block}
-    if taken_out.isdisjoint(_BEGIN_WITH_LETTERS):
+    if policy.taken_out.isdisjoint(_BEGIN_WITH_LETTERS):
         return tuple(openings)
     return tuple(opening for opening in openings if opening[-1] in " ,")
 

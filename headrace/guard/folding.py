@@ -14,7 +14,7 @@ from itertools import chain
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """Compatibility forms and digits made plain, dashes and blanks made alike, invisible characters left out."""
+    """A text with some of its characters replaced or left out."""
 
     text: str
     _places: tuple[int, ...] | None
@@ -28,6 +28,7 @@ class Folded:
 
 
 def fold(text: str) -> Folded:
+    """Compatibility forms and digits made plain, dashes and blanks made alike, invisible characters left out."""
     if _ASCII.fullmatch(text):
         return Folded(text, None)
     folded: list[str] = []

@@ -89,8 +89,7 @@ class Judge:
     def terms(self, name: str) -> Lists:
         """The lists of terms that this policy takes out of answers."""
         if name not in self._lists:
-            levels = self._file.policies[name].response
-            taken_out = {category for category, level in levels.items() if level.redact or level.block}
+            taken_out = self._file.policies[name].taken_out
             rails = [rail for rail in self._rails if isinstance(rail, TermsRail) and rail.categories & taken_out]
             self._lists[name] = Lists(rails)
         return self._lists[name]
@@ -150,14 +149,16 @@ class Judge:
     ) -> Iterator[tuple[Direction, float, list[int]]]:
         """What is judged together: of one direction, within one time limit, and so much that it can be kept."""
         calls: dict[tuple[Direction, float], list[int]] = {}
+        lengths: dict[tuple[Direction, float], int] = {}
         for place in places:
             one = asked[place]
             kind = one.direction, self._file.policies[one.policy].time_limit_ms
-            call = calls.setdefault(kind, [])
-            if call and sum(len(asked[other]) for other in call) + len(one) > MOST_CHARACTERS:
-                yield *kind, call
-                call = calls[kind] = []
-            call.append(place)
+            length = lengths.get(kind, 0) + len(one)
+            if kind in calls and length > MOST_CHARACTERS:
+                yield *kind, calls.pop(kind)
+                length = len(one)
+            calls.setdefault(kind, []).append(place)
+            lengths[kind] = length
         for kind, call in calls.items():
             yield *kind, call
 

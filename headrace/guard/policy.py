@@ -93,6 +93,11 @@ class Policy(Section):
     def thresholds(self, direction: Direction) -> dict[str, Thresholds]:
         return self.prompt if direction == "prompt" else self.response
 
+    @property
+    def taken_out(self) -> set[str]:
+        """Categories of answers that it redacts or blocks."""
+        return {category for category, levels in self.response.items() if levels.redact or levels.block}
+
     def lowest(self, category: str) -> float | None:
         """The score from which anything follows, in a prompt or an answer; None when nothing ever does."""
         found = [levels[category].lowest for levels in (self.prompt, self.response) if category in levels]

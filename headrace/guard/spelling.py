@@ -7,6 +7,7 @@ import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 
+from headrace.guard.folding import Folded
 from headrace.guard.readings import LOOKALIKES, shows
 
 _GAP, _WIDE_GAP = 3, 8
@@ -28,34 +29,20 @@ _DRAWN = re.compile("[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20
 _NOT_PLAIN = re.compile(rf"[^\t-\r\x1c-~]|\s{{{_WIDE_GAP + 1}}}")
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+def seen(text: str) -> Folded:
     """Small letters without marks that no language writes, one for all that look alike."""
-
-    text: str
-    _places: tuple[int, ...] | None
-    """Of each character, and of the end; None when all stand where they stood."""
-
-    def original(self, start: int, end: int) -> tuple[int, int]:
-        """Where these characters stand in the text, with what is not seen right after them."""
-        if self._places is None:
-            return start, end
-        return self._places[start], max(self._places[end - 1] + 1, self._places[end])
-
-
-def seen(text: str) -> Seen:
     return _remembered(text) if len(text) <= _LONGEST_REMEMBERED else _seen(text)
 
 
 @lru_cache(maxsize=64)
-def _remembered(text: str) -> Seen:
+def _remembered(text: str) -> Folded:
     """One list after the other asks for the same text."""
     return _seen(text)
 
 
-def _seen(text: str) -> Seen:
+def _seen(text: str) -> Folded:
     if not _NOT_PLAIN.search(text):
-        return Seen(text.lower(), None)
+        return Folded(text.lower(), None)
     letters: list[str] = []
     places: list[int] = []
     bare = 0  # letters up to the last one that has lost its marks
@@ -69,7 +56,7 @@ def _seen(text: str) -> Seen:
             elif letter != " " or letters[-1:] != [" "]:
                 letters.append(letter)
                 places.append(place)
-    return Seen("".join(letters), (*places, len(text)))
+    return Folded("".join(letters), (*places, len(text)))
 
 
 @lru_cache(maxsize=1 << 14)
