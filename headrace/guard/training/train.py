@@ -37,11 +37,11 @@ class Weighted:
 
 
 def injection_examples(corpora: Corpora) -> list[Weighted]:
-    posts = [example for example in corpora.posts() if not example.bad]
+    posts = [example for example in corpora.posts if not example.bad]
     chosen = np.random.default_rng(SEED).permutation(len(posts))[:POSTS]
     return [
-        *map(Weighted, corpora.injection()),
-        *(Weighted(example, TRICKY_WEIGHT) for example in corpora.tricky()),
+        *map(Weighted, corpora.injection),
+        *(Weighted(example, TRICKY_WEIGHT) for example in corpora.tricky),
         *map(Weighted, unique(ordinary_requests(SEED))),
         *map(Weighted, unique([*attacks(SEED), *harmless_texts(SEED)])),
         *(Weighted(posts[place], POST_WEIGHT) for place in sorted(chosen)),
@@ -49,9 +49,9 @@ def injection_examples(corpora: Corpora) -> list[Weighted]:
 
 
 def toxicity_examples(corpora: Corpora) -> list[Weighted]:
-    harmless = [example for example in corpora.injection() if not example.bad]
-    harmless += [*corpora.tricky(), *unique(ordinary_requests(SEED)), *unique(harmless_texts(SEED))]
-    return [*map(Weighted, corpora.posts()), *map(Weighted, harmless)]
+    harmless = [example for example in corpora.injection if not example.bad]
+    harmless += [*corpora.tricky, *unique(ordinary_requests(SEED)), *unique(harmless_texts(SEED))]
+    return [*map(Weighted, corpora.posts), *map(Weighted, harmless)]
 
 
 EXAMPLES: dict[str, Callable[[Corpora], list[Weighted]]] = {
