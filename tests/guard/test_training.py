@@ -45,10 +45,10 @@ def test_a_corpus_that_is_missing_or_another_is_named_with_its_source(tmp_path: 
     with pytest.raises(
         StartupError, match=r"davidson_labeled_data.csv: not in .*; it comes from github.com/t-dav"
     ):
-        Corpora([tmp_path]).posts
+        _ = Corpora([tmp_path]).posts
     (tmp_path / "davidson_labeled_data.csv").write_text("tweet,class\n")
     with pytest.raises(StartupError, match="another version, sha256"):
-        Corpora([tmp_path]).posts
+        _ = Corpora([tmp_path]).posts
 
 
 def test_nothing_that_is_held_out_is_learned_from() -> None:
