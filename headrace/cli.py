@@ -194,7 +194,7 @@ def ask(
         text_input=question,
         max_tokens=max_tokens,
         temperature=temperature,
-        seed=seed,
+        random_seed=seed,
         guard_policy=guard_policy,
     )
     with one_line_errors(), _signals_end_it():

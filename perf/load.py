@@ -6,26 +6,21 @@ It speaks Triton's protocol with ready-made messages, and of the responses it re
 from __future__ import annotations
 
 import asyncio
-import struct
 import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 
 import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
+from headrace.client import ENGINE_MODEL, STREAM_MODEL, Question, tensors
+from headrace.client.tensors import BOOL, INT32, Message, Outputs
 from headrace.errors import HeadraceError
 from perf.prompts import Prompt
 
-STREAM_MODEL = "assistant_stream"
-UNARY_MODEL = "assistant"
-ENGINE_MODEL = "tensorrt_llm"
 ENGINE_STREAM_MODEL = "tensorrt_llm_stream"
-
-Message: TypeAlias = Any
-"""`service_pb2.ModelInferRequest`: the generated code has no types."""
 
 
 class LoadFailed(HeadraceError):
@@ -72,42 +67,23 @@ def question(
     model: str, prompt: Prompt, tokens: int, request_id: str = "", guard_policy: str | None = None
 ) -> Message:
     """A greedy request for exactly `tokens` tokens."""
-    message = service_pb2.ModelInferRequest(model_name=model, id=request_id)
-    add_text(message, "text_input", prompt.text)
-    add_int32(message, "max_tokens", tokens)
-    add_int32(message, "min_tokens", tokens)
-    if guard_policy is not None:
-        add_text(message, "guard_policy", guard_policy)
-    return message
+    asked = Question(text_input=prompt.text, max_tokens=tokens, min_tokens=tokens, guard_policy=guard_policy)
+    return asked.message(model, request_id)
 
 
 def engine_question(prompt: Prompt, tokens: int) -> Message:
     """The same, past the ensemble."""
     message = service_pb2.ModelInferRequest(model_name=ENGINE_STREAM_MODEL, id=str(uuid.uuid4()))
-    add_int32(message, "input_ids", *prompt.token_ids)
-    add_int32(message, "max_tokens", tokens)
-    add_int32(message, "min_tokens", tokens)
+    tensors.add(message, "input_ids", INT32, prompt.token_ids)
+    tensors.add(message, "max_tokens", INT32, (tokens,))
+    tensors.add(message, "min_tokens", INT32, (tokens,))
     return message
 
 
 def stop(request_id: str) -> Message:
     message = service_pb2.ModelInferRequest(model_name=ENGINE_MODEL, id=request_id)
-    _add(message, "stop", "BOOL", 1, b"\1")
+    tensors.add(message, "stop", BOOL, (True,))
     return message
-
-
-def add_text(message: Message, name: str, text: str) -> None:
-    data = text.encode()
-    _add(message, name, "BYTES", 1, struct.pack("<I", len(data)) + data)
-
-
-def add_int32(message: Message, name: str, *values: int) -> None:
-    _add(message, name, "INT32", len(values), struct.pack(f"<{len(values)}i", *values))
-
-
-def _add(message: Message, name: str, datatype: str, count: int, data: bytes) -> None:
-    message.inputs.add(name=name, datatype=datatype, shape=[1, count])
-    message.raw_input_contents.append(data)
 
 
 class LoadClient:
@@ -126,10 +102,10 @@ class LoadClient:
     async def close(self) -> None:
         await self._channel.close()
 
-    async def outputs(self, message: Message) -> dict[str, bytes]:
+    async def outputs(self, message: Message) -> Outputs:
         """Raw output tensors by name."""
         try:
-            return _outputs(await self._triton.ModelInfer(message))
+            return tensors.outputs(await self._triton.ModelInfer(message))
         except grpc.aio.AioRpcError as error:
             raise LoadFailed(f"{message.model_name}: {error.code().name}: {error.details()}") from None
 
@@ -137,13 +113,20 @@ class LoadClient:
         sent = time.perf_counter()
         outputs = await self.outputs(message)
         now = time.perf_counter()
-        return Sample(sent, now, now, _int32(outputs.get("completion_tokens")), 1, _text(outputs, "finish_reason"))
+        return Sample(
+            sent,
+            now,
+            now,
+            tensors.integer(outputs, "completion_tokens") or 0,
+            1,
+            tensors.text(outputs, "finish_reason"),
+        )
 
     async def stream(self, message: Message) -> Sample:
         sent = time.perf_counter()
         first = 0.0
         responses = 0
-        outputs: dict[str, bytes] = {}
+        outputs: Outputs = {}
         async for outputs in self.responses(message):
             responses += 1
             if not first and len(outputs["text_output"]) > 4:
@@ -151,17 +134,17 @@ class LoadClient:
         ended = time.perf_counter()
         if not first:
             raise LoadFailed(f"{message.model_name}: an answer without text")
-        tokens = _int32(outputs["completion_tokens"])
-        return Sample(sent, first, ended, tokens, responses, _text(outputs, "finish_reason"))
+        tokens = tensors.integer(outputs, "completion_tokens") or 0
+        return Sample(sent, first, ended, tokens, responses, tensors.text(outputs, "finish_reason"))
 
-    async def responses(self, message: Message) -> AsyncGenerator[dict[str, bytes], None]:
+    async def responses(self, message: Message) -> AsyncGenerator[Outputs, None]:
         """Raw output tensors by name of one request, on a stream of its own. Leaving it cancels the call."""
         call = self.call(message)
         try:
             async for response in call:
                 if response.error_message:
                     raise LoadFailed(f"{message.model_name}: {response.error_message}")
-                outputs = _outputs(response.infer_response)
+                outputs = tensors.outputs(response.infer_response)
                 if outputs:
                     yield outputs
         except grpc.aio.AioRpcError as error:
@@ -199,15 +182,3 @@ async def closed_loop(
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from None
     return Load(tuple(sorted(samples, key=lambda sample: sample.sent)))
-
-
-def _outputs(response: service_pb2.ModelInferResponse) -> dict[str, bytes]:
-    return {o.name: raw for o, raw in zip(response.outputs, response.raw_output_contents, strict=True)}
-
-
-def _int32(raw: bytes | None) -> int:
-    return int.from_bytes(raw[:4], "little", signed=True) if raw else 0
-
-
-def _text(outputs: dict[str, bytes], name: str) -> str:
-    return outputs[name][4:].decode() if name in outputs else ""

@@ -12,9 +12,10 @@ from typing import Protocol
 import msgspec
 import psutil
 
+from headrace.client import STREAM_MODEL
 from headrace.errors import StartupError
 from perf.bare_engine import Job, Outcome
-from perf.load import STREAM_MODEL, LoadClient, LoadFailed, closed_loop, question
+from perf.load import LoadClient, LoadFailed, closed_loop, question
 from perf.prompts import Prompt
 from perf.stack import Stack, environment
 

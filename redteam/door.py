@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import msgspec
-from tritonclient.grpc import service_pb2
 
-from headrace.client import STREAM_MODEL, UNARY_MODEL
+from headrace.client import STREAM_MODEL, UNARY_MODEL, Chunk, Question
+from headrace.client.tensors import Message as TritonMessage
+from headrace.client.tensors import Outputs
 from headrace.errors import HeadraceError
 from headrace.text.messages import Message
-from perf.load import LoadClient, LoadFailed, add_int32, add_text
+from perf.load import LoadClient, LoadFailed
 
 _SECONDS = 60.0
 """For one answer, on a machine that others use too."""
@@ -34,17 +35,15 @@ class Request:
     policy: str | None
     """None: the server's default."""
 
-    def tensors(self, model: str) -> Any:
-        """As Triton's protocol has it (`service_pb2.ModelInferRequest`)."""
-        made = service_pb2.ModelInferRequest(model_name=model, id=f"redteam-{uuid.uuid4()}")
-        if [message.role for message in self.messages] == ["user"]:
-            add_text(made, "text_input", self.messages[0].text)
-        else:
-            add_text(made, "messages", msgspec.json.encode(self.messages).decode())
-        add_int32(made, "max_tokens", self.max_tokens)
-        if self.policy is not None:
-            add_text(made, "guard_policy", self.policy)
-        return made
+    def message(self, model: str) -> TritonMessage:
+        alone = [message.role for message in self.messages] == ["user"]
+        asked = Question(
+            text_input=self.messages[0].text if alone else None,
+            messages=None if alone else msgspec.json.encode(self.messages).decode(),
+            max_tokens=self.max_tokens,
+            guard_policy=self.policy,
+        )
+        return asked.message(model, f"redteam-{uuid.uuid4()}")
 
 
 @dataclass(frozen=True)
@@ -77,13 +76,13 @@ class Door:
     async def whole(self, request: Request) -> Answer:
         with _as_no_answer():
             async with asyncio.timeout(_SECONDS):
-                return _answer([await self._client.outputs(request.tensors(UNARY_MODEL))])
+                return _answer([await self._client.outputs(request.message(UNARY_MODEL))])
 
     async def stream(self, request: Request) -> Answer:
         with _as_no_answer():
             async with (
                 asyncio.timeout(_SECONDS),
-                aclosing(self._client.responses(request.tensors(STREAM_MODEL))) as found,
+                aclosing(self._client.responses(request.message(STREAM_MODEL))) as found,
             ):
                 return _answer([outputs async for outputs in found])
 
@@ -105,20 +104,16 @@ def _as_no_answer() -> Iterator[None]:
         raise NoAnswer(f"none within {_SECONDS:g} s") from None
 
 
-def _answer(found: list[dict[str, bytes]]) -> Answer:
+def _answer(found: list[Outputs]) -> Answer:
     if not found:
         raise NoAnswer("the stream ended without a word")
-    last = found[-1]
-    guard = _text(last, "guard")
-    if not guard:
+    chunks = [Chunk.read(outputs) for outputs in found]
+    last = chunks[-1]
+    if not last.guard:
         raise NoAnswer("the answer ended without a verdict")
     return Answer(
-        tuple(_text(outputs, "text_output") for outputs in found),
-        _text(last, "finish_reason"),
-        int.from_bytes(last["completion_tokens"][:4], "little", signed=True),
-        json.loads(guard),
+        tuple(chunk.text for chunk in chunks),
+        last.finish_reason or "",
+        last.completion_tokens or 0,
+        json.loads(last.guard),
     )
-
-
-def _text(outputs: dict[str, bytes], name: str) -> str:
-    return outputs[name][4:].decode("utf-8") if name in outputs else ""

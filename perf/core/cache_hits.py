@@ -7,8 +7,8 @@ import time
 import numpy as np
 from tritonclient.grpc import InferenceServerClient, InferInput
 
+from headrace.client import UNARY_MODEL
 from perf.core.plan import PROMPT_TOKENS, Plan
-from perf.load import UNARY_MODEL
 from perf.prompts import Prompt, PromptMaker
 from perf.records import Recorder
 

@@ -16,16 +16,10 @@ import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from headrace.client import STREAM_MODEL
+from headrace.client.tensors import Message
 from perf.core.plan import NEW_TOKENS, PROMPT_TOKENS, Plan
-from perf.load import (
-    STREAM_MODEL,
-    LoadClient,
-    LoadFailed,
-    Message,
-    engine_question,
-    question,
-    stop,
-)
+from perf.load import LoadClient, LoadFailed, engine_question, question, stop
 from perf.prompts import PromptMaker
 from perf.records import Recorder
 from perf.sides import limit_seconds

@@ -6,10 +6,11 @@ of its own, and each start of the real one is also a sample of the time to the f
 
 from __future__ import annotations
 
+from headrace.client import STREAM_MODEL
 from headrace.config import Config, MockConfig
 from perf.core.footprint import record_start
 from perf.core.plan import NEW_TOKENS, POLICIES, PROMPT_TOKENS, Plan
-from perf.load import STREAM_MODEL, Load, LoadClient, closed_loop, question
+from perf.load import Load, LoadClient, closed_loop, question
 from perf.prompts import PromptMaker
 from perf.records import Recorder
 from perf.sides import limit_seconds

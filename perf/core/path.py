@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from headrace.client import STREAM_MODEL, UNARY_MODEL
 from perf.core.plan import PROMPT_TOKENS, Plan
-from perf.load import STREAM_MODEL, UNARY_MODEL, LoadClient, closed_loop, question
+from perf.load import LoadClient, closed_loop, question
 from perf.prompts import PromptMaker
 from perf.records import Recorder
 from perf.sides import limit_seconds

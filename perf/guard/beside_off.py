@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import random
 
+from headrace.client import STREAM_MODEL
 from perf.core.plan import NEW_TOKENS, PROMPT_TOKENS
-from perf.load import STREAM_MODEL, Load, LoadClient, closed_loop, question
+from perf.load import Load, LoadClient, closed_loop, question
 from perf.prompts import Prompt, PromptMaker
 from perf.records import Recorder
 from perf.sides import limit_seconds

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import yaml
 
+from headrace.client import STREAM_MODEL
 from headrace.guard.policy import PolicyFile
 from perf.core.cancel import streams_beside
 from perf.core.plan import PROMPT_TOKENS
-from perf.load import STREAM_MODEL, LoadClient, LoadFailed, question
+from perf.load import LoadClient, LoadFailed, question
 from perf.prompts import PromptMaker
 from perf.records import Recorder
 from perf.worker_watch import LIMIT_SECONDS, WorkerWatch, watching

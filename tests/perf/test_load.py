@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from headrace import paths
+from headrace.client import STREAM_MODEL, UNARY_MODEL
 from perf.core import cancel
 from perf.core.plan import Plan
-from perf.load import STREAM_MODEL, UNARY_MODEL, LoadClient, LoadFailed, closed_loop, question
+from perf.load import LoadClient, LoadFailed, closed_loop, question
 from perf.prompts import PromptMaker
 from perf.records import Machine, Recorder, read_last_run
 from tests.stack import Stack

@@ -8,11 +8,12 @@ import psutil
 import pytest
 
 from headrace import config, paths
+from headrace.client import STREAM_MODEL
 from headrace.errors import StartupError
 from headrace.serving.run_folder import RunFolder
 from headrace.worker import control
 from perf.core.coalescing import with_mock
-from perf.load import STREAM_MODEL, LoadClient, closed_loop, question
+from perf.load import LoadClient, closed_loop, question
 from perf.prompts import PromptMaker
 from perf.stack import running, without_guards
 

@@ -76,7 +76,7 @@ async def test_a_conversation_keeps_its_roles(own: Target) -> None:
     turns = [{"role": "system", "text": "Be kind."}, {"text": "Hello?"}]
     await Driver(door, own).run([benign(text=None, messages=turns)])
     assert [(m.role, m.text) for m in door.asked[0][1].messages] == [("system", "Be kind."), ("user", "Hello?")]
-    sent = {tensor.name for tensor in door.asked[0][1].tensors("assistant").inputs}
+    sent = {tensor.name for tensor in door.asked[0][1].message("assistant").inputs}
     assert sent == {"messages", "max_tokens", "guard_policy"}
 
 

@@ -12,8 +12,8 @@ import grpc
 import pytest
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from headrace import client as client_module
-from headrace.client import Client, Question, _without_ensemble
+from headrace.client import Client, Question, connection
+from headrace.client.failures import without_ensemble
 from headrace.errors import EngineFailed, HeadraceError, Unavailable
 
 SECONDS = 20.0
@@ -150,7 +150,7 @@ async def test_leaving_a_stream_at_its_last_chunk_stops_nothing(client: Client, 
 async def test_a_server_that_does_not_stop_is_left_in_the_end(
     client: Client, triton: FakeTriton, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_module, "_STOP_SECONDS", 0.3)
+    monkeypatch.setattr(connection, "_STOP_SECONDS", 0.3)
     triton.deaf_to = 1000
     async with asyncio.timeout(SECONDS):
         with pytest.raises(Unavailable, match="did not answer in time"):
@@ -202,7 +202,9 @@ async def test_no_server_is_one_clear_line() -> None:
 
 def test_what_is_not_asked_is_not_sent() -> None:
     question = Question(text_input="x", temperature=0.0, stop_words=("a", "b"))
-    assert {(tensor.name(), tuple(tensor.shape()), tensor.datatype()) for tensor in question.tensors()} == {
+    message = question.message("assistant", "mine")
+    assert (message.model_name, message.id) == ("assistant", "mine")
+    assert {(tensor.name, tuple(tensor.shape), tensor.datatype) for tensor in message.inputs} == {
         ("text_input", (1, 1), "BYTES"),
         ("temperature", (1, 1), "FP32"),
         ("stop_words", (1, 2), "BYTES"),
@@ -210,5 +212,5 @@ def test_what_is_not_asked_is_not_sent() -> None:
 
 
 def test_the_ensembles_names_are_left_out_of_errors() -> None:
-    assert _without_ensemble("in ensemble 'a', in ensemble 'b', top_p: too big") == "top_p: too big"
-    assert _without_ensemble("top_p: too big") == "top_p: too big"
+    assert without_ensemble("in ensemble 'a', in ensemble 'b', top_p: too big") == "top_p: too big"
+    assert without_ensemble("top_p: too big") == "top_p: too big"

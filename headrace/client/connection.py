@@ -1,0 +1,167 @@
+"""A connection to one server.
+
+Who leaves early, or waits no longer, stops the request in the engine. Triton does not carry a cancelled call
+through an ensemble, so the stop travels as a request of its own to the engine's model, with the same request id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any, Self
+
+import grpc
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+from headrace.client import failures, tensors
+from headrace.client.question import Chunk, Question
+from headrace.client.tensors import BOOL, Message, Outputs
+from headrace.errors import EngineFailed, HeadraceError, Unavailable
+
+UNARY_MODEL = "assistant"
+STREAM_MODEL = "assistant_stream"
+ENGINE_MODEL = "tensorrt_llm"
+# For how long a request is told to stop that nobody waits for, and the pause before it is told again; it doubles.
+_STOP_SECONDS = 2.0
+_STOP_PAUSE = 0.05
+# A server that restarts is found again at once; by default a channel waits for up to two minutes.
+_CHANNEL = (
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 500),
+    ("grpc.use_local_subchannel_pool", 1),
+)
+
+
+class Client:
+    """Talks to one server. Use as an async context manager.
+
+    Every method raises a `HeadraceError` that says what the server said, never one of gRPC's.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._channel = grpc.aio.insecure_channel(address, options=_CHANNEL)
+        self._triton = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self._channel.close()
+
+    async def ready(self, seconds: float) -> bool:
+        """What the server says of itself: every model is loaded."""
+        try:
+            found = await self._triton.ServerReady(service_pb2.ServerReadyRequest(), timeout=seconds)
+        except grpc.aio.AioRpcError:
+            return False
+        return bool(found.ready)
+
+    async def answer(self, question: Question, seconds: float) -> Chunk:
+        """The whole answer at once. Raises `Unavailable` when it takes longer than `seconds`.
+
+        A request that took too long, or whose caller was cancelled, is stopped in the engine.
+        """
+        request_id = _new_id()
+        call = asyncio.create_task(self._infer(question.message(UNARY_MODEL, request_id)))
+        try:
+            await asyncio.wait({call}, timeout=seconds)
+            if call.done():
+                return Chunk.read(call.result())
+        finally:
+            await self._stop_until_ended(request_id, call)
+        raise Unavailable(f"{self._address} did not answer in time")
+
+    async def stream(self, question: Question, request_id: str | None = None) -> AsyncGenerator[Chunk]:
+        """The answer's chunks as they come. A caller that stops reading stops the request in the engine.
+
+        Read it within `contextlib.aclosing`, so that leaving it takes effect at once.
+        """
+        request_id = request_id or _new_id()
+        message = question.message(STREAM_MODEL, request_id)
+        chunks: asyncio.Queue[Chunk | None] = asyncio.Queue()
+        # In a task of its own: it has to see the end of a stream that its caller has left.
+        reading = asyncio.create_task(self._read(message, chunks))
+        reading.add_done_callback(lambda _: chunks.put_nowait(None))
+        finished = False
+        try:
+            while (chunk := await chunks.get()) is not None:
+                finished = chunk.finish_reason is not None
+                yield chunk
+            reading.result()
+            if not finished:
+                raise EngineFailed(f"{self._address} ended the stream before the answer was complete")
+        finally:
+            if finished:
+                await _end(reading)
+            else:
+                await self._stop_until_ended(request_id, reading)
+
+    async def stop(self, request_id: str, seconds: float = _STOP_SECONDS) -> None:
+        """Stop every running request with this id. Unknown ids are ignored."""
+        message = service_pb2.ModelInferRequest(model_name=ENGINE_MODEL, id=request_id)
+        tensors.add(message, "stop", BOOL, (True,))
+        await self._infer(message, seconds)
+
+    async def _stop_until_ended(self, request_id: str, call: asyncio.Task[Any]) -> None:
+        """Stop a request whose call has not ended, and wait until it has, for two seconds at most.
+
+        A stop can overtake its request, which then knows nothing of it: so it is repeated.
+        """
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + _STOP_SECONDS
+        pause = _STOP_PAUSE
+        try:
+            while not call.done() and (left := deadline - clock()) > 0:
+                with contextlib.suppress(HeadraceError):
+                    await self.stop(request_id, left)
+                await asyncio.wait({call}, timeout=min(pause, max(0.0, deadline - clock())))
+                pause *= 2
+        finally:
+            await _end(call)
+
+    async def _infer(self, message: Message, seconds: float | None = None) -> Outputs:
+        try:
+            return tensors.outputs(await self._triton.ModelInfer(message, timeout=seconds))
+        except grpc.aio.AioRpcError as error:
+            raise failures.of_call(error, self._address) from None
+
+    async def _read(self, message: Message, chunks: asyncio.Queue[Chunk | None]) -> None:
+        """Queue the chunks of one request, on a stream of its own that the server ends after the last one.
+
+        The queue needs no limit: it holds one answer at most.
+        """
+
+        async def messages() -> AsyncIterator[Message]:
+            yield message
+
+        # Never with the header `triton_grpc_error`, which would give errors their codes: a request that fails with
+        # it can crash Triton 2.51.
+        call = self._triton.ModelStreamInfer(messages())
+        try:
+            async for response in call:
+                if response.error_message:
+                    raise failures.of_stream(response.error_message)
+                chunks.put_nowait(Chunk.read(tensors.outputs(response.infer_response)))
+        except grpc.aio.AioRpcError as error:
+            raise failures.of_call(error, self._address) from None
+        finally:
+            call.cancel()
+
+
+async def _end(call: asyncio.Task[Any]) -> None:
+    """Cancel a call and take note of how it ended, which nobody else asks any more."""
+    call.cancel()
+    await asyncio.gather(call, return_exceptions=True)
+
+
+def _new_id() -> str:
+    return f"client-{uuid.uuid4()}"

@@ -1,0 +1,45 @@
+"""gRPC's errors in our own words."""
+
+from __future__ import annotations
+
+import re
+
+import grpc
+
+from headrace.errors import EngineFailed, HeadraceError, InvalidRequest, RequestCancelled, Unavailable
+
+# gRPC's own words, whatever code it gives them.
+_CONNECTION_LOST = re.compile(
+    r"socket closed|stream removed|connection reset|broken pipe|goaway|rst_stream|endpoint closing", re.IGNORECASE
+)
+
+
+def of_call(error: grpc.aio.AioRpcError, address: str) -> HeadraceError:
+    code, message = error.code().name, without_ensemble(error.details() or "")
+    match code:
+        case "UNAVAILABLE" if "failed to connect" in message:
+            return Unavailable(f"no server answers at {address}; start one with `headrace up`")
+        case "UNAVAILABLE" | "INTERNAL" | "UNKNOWN" if _CONNECTION_LOST.search(message):
+            return Unavailable(f"the server at {address} ended during this request; send it again")
+        case "UNAVAILABLE":
+            return Unavailable(message)
+        case "DEADLINE_EXCEEDED":
+            return Unavailable(f"{address} did not answer in time")
+        case "INVALID_ARGUMENT":
+            field, _, problem = message.partition(": ")
+            return InvalidRequest(field, problem)
+        case "CANCELLED":
+            return RequestCancelled(message)
+    return EngineFailed(message)
+
+
+def of_stream(message: str) -> HeadraceError:
+    """An error on a stream comes without its code; the message says enough."""
+    return HeadraceError(without_ensemble(message))
+
+
+def without_ensemble(message: str) -> str:
+    """Triton puts the ensembles' names before a step's own words."""
+    while message.startswith("in ensemble '") and "', " in message:
+        message = message.partition("', ")[2]
+    return message
