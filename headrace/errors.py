@@ -30,6 +30,74 @@ class IdTaken(InvalidRequest):
         super().__init__("id", f"a request {request_id!r} is already running; give each its own id")
 
 
+class TooLarge(InvalidRequest):
+    """The request is bigger than may be sent."""
+
+    http_status = 413
+
+
+class WrongMediaType(InvalidRequest):
+    """The body is of a kind that this address does not read."""
+
+    http_status = 415
+
+
+class NotFound(HeadraceError):
+    """Nothing of this name is served."""
+
+    grpc_code = "NOT_FOUND"
+    http_status = 404
+    openai_type = "not_found_error"
+
+
+class Unauthenticated(HeadraceError):
+    """Who asks is not known."""
+
+    grpc_code = "UNAUTHENTICATED"
+    http_status = 401
+    openai_type = "authentication_error"
+
+
+class Forbidden(HeadraceError):
+    """Who asks may not do so."""
+
+    grpc_code = "PERMISSION_DENIED"
+    http_status = 403
+    openai_type = "permission_error"
+
+
+class RateLimited(HeadraceError):
+    """A limit is reached; the same request may be sent after `retry_after` seconds."""
+
+    grpc_code = "RESOURCE_EXHAUSTED"
+    http_status = 429
+    openai_type = "rate_limit_error"
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class BudgetSpent(RateLimited):
+    """The money of this period is spent, or would be."""
+
+    openai_type = "insufficient_quota"
+
+
+class Overloaded(RateLimited):
+    """More is asked than can be answered in time. Not 503: meshes take that for a broken replica."""
+
+    openai_type = "overloaded_error"
+
+
+class DeadlineExceeded(HeadraceError):
+    """There is no answer within the time that the client has, or cannot be."""
+
+    grpc_code = "DEADLINE_EXCEEDED"
+    http_status = 504
+    openai_type = "timeout_error"
+
+
 class Unavailable(HeadraceError):
     """The service cannot answer now; the same request may work later."""
 

@@ -9,43 +9,46 @@ from headrace import client, config, errors  # noqa: F401 - any of our modules m
 from headrace.build import manifest  # noqa: F401
 from headrace.errors import HeadraceError
 
-# gRPC code → HTTP status and OpenAI error type.
-MEANINGS = {
-    "INVALID_ARGUMENT": (400, "invalid_request_error"),
-    "CANCELLED": (499, "request_cancelled"),
-    "UNAVAILABLE": (503, "service_unavailable_error"),
-    "INTERNAL": (500, "server_error"),
-}
-
-
 def _tree(root: type[HeadraceError]) -> list[type[HeadraceError]]:
     return [root, *(error for child in root.__subclasses__() for error in _tree(child))]
 
 
 CASES = {
-    "HeadraceError": "INTERNAL",
-    "InvalidRequest": "INVALID_ARGUMENT",
-    "IdTaken": "INVALID_ARGUMENT",
-    "Unavailable": "UNAVAILABLE",
-    "EngineUnavailable": "UNAVAILABLE",
-    "QueueFull": "UNAVAILABLE",
-    "RequestCancelled": "CANCELLED",
-    "EngineFailed": "INTERNAL",
-    "StartupError": "INTERNAL",
-    "ConfigError": "INTERNAL",
-    "EngineNotInstalled": "INTERNAL",
+    "HeadraceError": ("INTERNAL", 500, "server_error"),
+    "InvalidRequest": ("INVALID_ARGUMENT", 400, "invalid_request_error"),
+    "IdTaken": ("INVALID_ARGUMENT", 400, "invalid_request_error"),
+    "TooLarge": ("INVALID_ARGUMENT", 413, "invalid_request_error"),
+    "WrongMediaType": ("INVALID_ARGUMENT", 415, "invalid_request_error"),
+    "NotFound": ("NOT_FOUND", 404, "not_found_error"),
+    "Unauthenticated": ("UNAUTHENTICATED", 401, "authentication_error"),
+    "Forbidden": ("PERMISSION_DENIED", 403, "permission_error"),
+    "RateLimited": ("RESOURCE_EXHAUSTED", 429, "rate_limit_error"),
+    "BudgetSpent": ("RESOURCE_EXHAUSTED", 429, "insufficient_quota"),
+    "Overloaded": ("RESOURCE_EXHAUSTED", 429, "overloaded_error"),
+    "DeadlineExceeded": ("DEADLINE_EXCEEDED", 504, "timeout_error"),
+    "Unavailable": ("UNAVAILABLE", 503, "service_unavailable_error"),
+    "EngineUnavailable": ("UNAVAILABLE", 503, "service_unavailable_error"),
+    "QueueFull": ("UNAVAILABLE", 503, "service_unavailable_error"),
+    "RequestCancelled": ("CANCELLED", 499, "request_cancelled"),
+    "EngineFailed": ("INTERNAL", 500, "server_error"),
+    "StartupError": ("INTERNAL", 500, "server_error"),
+    "ConfigError": ("INTERNAL", 500, "server_error"),
+    "EngineNotInstalled": ("INTERNAL", 500, "server_error"),
 }
+"""gRPC code, HTTP status and OpenAI error type."""
+
+
+@pytest.mark.parametrize(("name", "meaning"), CASES.items())
+def test_each_has_its_meaning_in_every_protocol(name: str, meaning: tuple[str, int, str]) -> None:
+    error = getattr(errors, name)
+    assert (error.grpc_code, error.http_status, error.openai_type) == meaning
+    assert error.grpc_code in grpc.StatusCode.__members__
 
 
 @pytest.mark.parametrize("error", _tree(HeadraceError), ids=lambda error: error.__name__)
-def test_each_means_the_same_in_every_protocol(error: type[HeadraceError]) -> None:
-    assert error.grpc_code in grpc.StatusCode.__members__
-    assert (error.http_status, error.openai_type) == MEANINGS[error.grpc_code]
-
-
-@pytest.mark.parametrize(("name", "grpc_code"), CASES.items())
-def test_each_has_its_code(name: str, grpc_code: str) -> None:
-    assert getattr(errors, name).grpc_code == grpc_code
+def test_one_of_another_module_means_what_its_parent_means(error: type[HeadraceError]) -> None:
+    parents = [parent for parent in error.__mro__ if parent.__name__ in CASES]
+    assert (error.grpc_code, error.http_status, error.openai_type) == CASES[parents[0].__name__]
 
 
 def test_no_error_is_without_a_case() -> None:
