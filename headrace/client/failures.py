@@ -6,7 +6,8 @@ import re
 
 import grpc
 
-from headrace.errors import EngineFailed, HeadraceError, InvalidRequest, RequestCancelled, Unavailable
+from headrace import error_codes
+from headrace.errors import EngineFailed, HeadraceError, RequestCancelled, Unavailable
 
 # gRPC's own words, whatever code it gives them.
 _CONNECTION_LOST = re.compile(
@@ -15,7 +16,7 @@ _CONNECTION_LOST = re.compile(
 
 
 def of_call(error: grpc.aio.AioRpcError, address: str) -> HeadraceError:
-    code, message = error.code().name, without_ensemble(error.details() or "")
+    code, message = error.code().name, error_codes.problem(without_ensemble(error.details() or ""))
     match code:
         case "UNAVAILABLE" if "failed to connect" in message:
             return Unavailable(f"no server answers at {address}; start one with `headrace up`")
@@ -26,16 +27,14 @@ def of_call(error: grpc.aio.AioRpcError, address: str) -> HeadraceError:
         case "DEADLINE_EXCEEDED":
             return Unavailable(f"{address} did not answer in time")
         case "INVALID_ARGUMENT":
-            field, _, problem = message.partition(": ")
-            return InvalidRequest(field, problem)
+            return error_codes.read(message)
         case "CANCELLED":
             return RequestCancelled(message)
     return EngineFailed(message)
 
 
 def of_stream(message: str) -> HeadraceError:
-    """An error on a stream comes without its code; the message says enough."""
-    return HeadraceError(without_ensemble(message))
+    return error_codes.read(without_ensemble(message))
 
 
 def without_ensemble(message: str) -> str:

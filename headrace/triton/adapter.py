@@ -13,7 +13,7 @@ import structlog
 import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
-from headrace import logs
+from headrace import error_codes, logs
 from headrace.errors import HeadraceError, InvalidRequest
 from headrace.serving import stubs
 from headrace.triton.tensors import GetTensor
@@ -70,12 +70,11 @@ def response(outputs: Outputs) -> Any:
 
 def error_response(error: Exception) -> Any:
     """A typed error for the client. What is not one of ours is a defect: logged whole, told in one line."""
-    if isinstance(error, HeadraceError):
-        name, message = _CODES.get(error.grpc_code, error.grpc_code), str(error)
-    else:
+    if not isinstance(error, HeadraceError):
         log.error("defect in a step", exc_info=error)
-        name, message = "INTERNAL", "internal error; see the server's log"
-    code = getattr(pb_utils.TritonError, name)
+        error = HeadraceError("internal error; see the server's log")
+    code = getattr(pb_utils.TritonError, _CODES.get(error.grpc_code, error.grpc_code))
+    message = error_codes.written(error)
     return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, code))
 
 

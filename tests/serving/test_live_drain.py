@@ -13,7 +13,7 @@ import pytest
 
 from headrace.client import Chunk, Client, Question
 from headrace.config import Config
-from headrace.errors import HeadraceError, Unavailable
+from headrace.errors import Unavailable
 from headrace.serving import stack as serving_stack
 from tests.serving.conftest import MakeStack
 from tests.serving.drill_stack import DrillStack, long_question
@@ -194,7 +194,7 @@ async def test_a_drain_has_an_end(make_stack: MakeStack) -> None:
     async with Client(stack.address) as client:
         (stream,) = await begin(client, 1, 1000)  # 100 s
         down = await asyncio.to_thread(stack.headrace, "down")
-        with pytest.raises(HeadraceError, match="the engine worker ended during this request"):
+        with pytest.raises(Unavailable, match="the engine worker ended during this request"):
             await rest(stream)
     assert (down.returncode, down.stdout) == (0, "stopped\n")
     assert stack.is_clean()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from headrace.client import Client
-from headrace.errors import HeadraceError
+from headrace.errors import Unavailable
 from tests.serving.conftest import MakeStack
 from tests.serving.drill_stack import DrillStack, long_question
 
@@ -50,7 +50,7 @@ async def test_a_hung_engine_restarts_the_worker_and_only_it(stack: DrillStack, 
         os.kill(worker, signal.SIGUSR1)
         await restarted(stack, "engine_worker", worker)
         for stream in running:
-            with pytest.raises(HeadraceError, match="the engine worker ended during this request"):
+            with pytest.raises(Unavailable, match="the engine worker ended during this request"):
                 async for _ in stream:
                     pass
         assert (await client.answer(long_question(0, 4), 30)).completion_tokens == 4

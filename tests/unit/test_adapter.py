@@ -37,8 +37,8 @@ def adapter(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     ("error", "code", "message"),
     [
         (InvalidRequest("top_p", "must be at most 1"), "invalid argument", "top_p: must be at most 1"),
-        (QueueFull("the engine is full"), "unavailable", "the engine is full"),
-        (IndexError("list index out of range"), "internal", "internal error; see the server's log"),
+        (QueueFull("the engine is full"), "unavailable", "the engine is full [UNAVAILABLE]"),
+        (IndexError("list index out of range"), "internal", "internal error; see the server's log [INTERNAL]"),
     ],
 )
 def test_an_error_has_its_code_and_a_defect_tells_nothing(

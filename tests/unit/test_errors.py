@@ -9,6 +9,7 @@ from headrace import client, config, errors  # noqa: F401 - any of our modules m
 from headrace.build import manifest  # noqa: F401
 from headrace.errors import HeadraceError
 
+
 def _tree(root: type[HeadraceError]) -> list[type[HeadraceError]]:
     return [root, *(error for child in root.__subclasses__() for error in _tree(child))]
 

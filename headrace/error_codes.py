@@ -1,0 +1,35 @@
+"""Errors as one line of text. On a stream of Triton's an error has nothing else: its code is lost on the way.
+
+So a step ends what it says by the code in brackets. What is the client's own fault has none: it begins with the
+name of a field.
+"""
+
+from __future__ import annotations
+
+import re
+
+from headrace.errors import EngineFailed, HeadraceError, InvalidRequest, RequestCancelled, Unavailable
+
+_CODED = re.compile(r"(?P<problem>.*) \[(?P<code>[A-Z_]+)\]", re.DOTALL)
+_OF_FIELD = re.compile(r"(?P<field>\w+): (?P<problem>.*)", re.DOTALL)
+_KINDS: dict[str, type[HeadraceError]] = {
+    kind.grpc_code: kind for kind in (EngineFailed, RequestCancelled, Unavailable)
+}
+
+
+def written(error: HeadraceError) -> str:
+    return str(error) if isinstance(error, InvalidRequest) else f"{error} [{error.grpc_code}]"
+
+
+def read(message: str) -> HeadraceError:
+    if coded := _CODED.fullmatch(message):
+        return _KINDS.get(coded["code"], HeadraceError)(coded["problem"])
+    if of_field := _OF_FIELD.fullmatch(message):
+        return InvalidRequest(of_field["field"], of_field["problem"])
+    return HeadraceError(message)  # Triton's own
+
+
+def problem(message: str) -> str:
+    """Without its code."""
+    coded = _CODED.fullmatch(message)
+    return coded["problem"] if coded else message
