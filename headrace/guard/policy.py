@@ -1,6 +1,7 @@
 """`policy.yaml`: named policies that say what each rail's finding leads to, and how the rails are built.
 
-A policy's version is a hash of what it says, not of how it is written: comments and order do not count.
+A policy's version is a hash of what it and the section `rails` say, not of how it is written: comments and order
+do not count.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from headrace import yaml_file
 from headrace.errors import ConfigError
@@ -78,6 +79,9 @@ class Policy(Section):
     """Who writes a `system` message instructs the model by right: it is not taken for an injection. False where
     those who are not trusted can write one."""
 
+    _rails: RailsConfig | None = PrivateAttr(None)
+    """Of its file: a list of terms is a part of what it says."""
+
     @model_validator(mode="after")
     def _async_cannot_redact(self) -> Policy:
         redacted = [category for category, levels in self.response.items() if levels.redact is not None]
@@ -85,9 +89,13 @@ class Policy(Section):
             raise ValueError(f"stream: async has sent what it would redact ({', '.join(redacted)}); use windowed")
         return self
 
+    def judged_by(self, rails: RailsConfig) -> None:
+        self._rails = rails
+
     @cached_property
     def version(self) -> str:
-        said = msgspec.json.encode(self.model_dump(mode="json"), order="deterministic")
+        rails = self._rails and self._rails.model_dump(mode="json")
+        said = msgspec.json.encode([self.model_dump(mode="json"), rails], order="deterministic")
         return hashlib.sha256(said).hexdigest()[:16]
 
     def thresholds(self, direction: Direction) -> dict[str, Thresholds]:
@@ -183,6 +191,12 @@ class PolicyFile(Section):
         if name not in names:
             raise ValueError(f"no policy {name}; there are {', '.join(sorted(names))}")
         return name
+
+    @model_validator(mode="after")
+    def _policies_know_their_rails(self) -> PolicyFile:
+        for policy in self.policies.values():
+            policy.judged_by(self.rails)
+        return self
 
     @property
     def categories(self) -> dict[str, set[str]]:

@@ -78,8 +78,12 @@ def test_the_version_is_of_what_it_says_not_of_how(tmp_path: Path) -> None:
     version = load(tmp_path, GOOD).policies["usual"].version
     same = GOOD.replace("{flag: 0.5, block: 0.9}", "{block: 0.90, flag: 0.5} # as before")
     assert load(tmp_path, same).policies["usual"].version == version
-    other = GOOD.replace("block: 0.9", "block: 0.91")
-    assert load(tmp_path, other).policies["usual"].version != version
+    for old, new in (
+        ("block: 0.9", "block: 0.91"),
+        ("policies:", "rails: {terms: {names: {terms: [Ada]}}}\npolicies:"),
+        ("policies:", "rails: {pii: {phone_regions: [GB]}}\npolicies:"),
+    ):
+        assert load(tmp_path, GOOD.replace(old, new)).policies["usual"].version != version
 
 
 def test_the_most_severe_threshold_that_is_reached_counts() -> None:
