@@ -12,9 +12,10 @@ from headrace.guard.policy import Policy
 from headrace.guard.record import DecisionLog
 from headrace.guard.verdict import PromptVerdict, Verdict
 from headrace.guard.windows import Window
+from headrace.text.conversation import Conversation
 from headrace.text.messages import Message
 from headrace.triton import tensors
-from headrace.triton.prompt import Conversation, read_conversation
+from headrace.triton.prompt import read_conversation
 from headrace.triton.tensors import Request
 
 MAX_NAME_BYTES = 256

@@ -14,7 +14,7 @@ from headrace.guard.live import LivePolicy
 from headrace.guard.policy import Direction
 from headrace.guard.rail import Rail
 from headrace.guard.record import DecisionLog
-from headrace.triton.prompt import Conversation
+from headrace.text.conversation import Conversation
 from headrace.triton.prompt_guard import FIRST_TOKENS, GuardedPrompt, PromptGuard
 from tests.guard.step_inputs import POLICY, inputs
 

@@ -1,0 +1,46 @@
+"""W3C trace context: the id that one request has in every system that it passes.
+
+https://www.w3.org/TR/trace-context/: `traceparent` is version-trace-parent-flags, in small hex digits.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass
+
+HEADER = "traceparent"
+_FORM = re.compile(
+    r"(?P<version>[0-9a-f]{2})-(?P<trace>[0-9a-f]{32})-(?P<parent>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})(?P<more>-.*)?"
+)
+_NO_TRACE, _NO_PARENT = "0" * 32, "0" * 16
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    trace_id: str
+    span_id: str
+    """Of what happens here."""
+    parent_id: str = ""
+    """Of the caller; empty when the trace begins here."""
+    flags: str = "00"
+
+    @property
+    def header(self) -> str:
+        """For those who are called from here."""
+        return f"00-{self.trace_id}-{self.span_id}-{self.flags}"
+
+
+def of(header: str | None) -> Trace:
+    """Goes on with the caller's trace; begins one when there is none, or none that can be read."""
+    found = _FORM.fullmatch(header.strip()) if header else None
+    if found is None or not _is_valid(found):
+        return Trace(secrets.token_hex(16), secrets.token_hex(8))
+    # Of a later version only what this one has is understood, its last bit for instance.
+    flags = f"{int(found['flags'], 16) & 1:02x}"
+    return Trace(found["trace"], secrets.token_hex(8), found["parent"], flags)
+
+
+def _is_valid(found: re.Match[str]) -> bool:
+    whole = found["version"] != "00" or found["more"] is None
+    return whole and found["version"] != "ff" and found["trace"] != _NO_TRACE and found["parent"] != _NO_PARENT
