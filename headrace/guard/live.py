@@ -8,13 +8,12 @@ from pathlib import Path
 import structlog
 
 from headrace.errors import HeadraceError
+from headrace.file_stamp import stamp
 from headrace.guard import policy, rails
 from headrace.guard.judge import Judge, Observer
 from headrace.guard.policy import PolicyFile
 
 log = structlog.get_logger()
-
-_Stamp = tuple[int, int, int]
 
 
 class LivePolicy:
@@ -27,7 +26,7 @@ class LivePolicy:
         """Raises `StartupError` and its children: nothing serves without a policy."""
         self._file = file
         self._observer = observer
-        self._stamp = _stamp(file)
+        self._stamp = stamp(file)
         self._said = policy.read(file)
         self._judge = Judge(self._said, rails.build(self._said), observer)
         self._building: threading.Thread | None = None
@@ -44,9 +43,8 @@ class LivePolicy:
                 self._judge.close()
                 self._take(*self._built)
                 self._built = None
-        stamp = _stamp(self._file)
-        if stamp != self._stamp:
-            self._stamp = stamp
+        if (found := stamp(self._file)) != self._stamp:
+            self._stamp = found
             self._reload()
         return self._judge
 
@@ -81,11 +79,3 @@ class LivePolicy:
 
 def _keep_old(error: HeadraceError) -> None:
     log.error("the new policy is bad; the old one goes on", problem=str(error))
-
-
-def _stamp(file: Path) -> _Stamp | None:
-    try:
-        found = file.stat()
-    except OSError:
-        return None  # gone: reading it will say so
-    return found.st_mtime_ns, found.st_size, found.st_ino

@@ -22,3 +22,12 @@ def live(policy_file: Path) -> Iterator[LivePolicy]:
     live = LivePolicy(policy_file, Silent())
     yield live
     live.close()
+
+
+@pytest.fixture
+def with_terms(policy_file: Path) -> Iterator[LivePolicy]:
+    """Lists of terms of which one begins like an opening, and one is a phrase."""
+    policy_file.write_text(POLICY.replace("[please]", "[theodora, acme secret project]"))
+    live = LivePolicy(policy_file, Silent())
+    yield live
+    live.close()

@@ -172,3 +172,10 @@ def test_the_beginning_of_a_phrase_again_and_again_is_not_waited_out() -> None:
     assert "".join(texts) == "acme " * 1000
     windows = list(Windows(begun=lambda _: True).feed("acme " * 1000))
     assert len(windows) > 5
+
+
+@pytest.mark.parametrize("levels", [{"redact": 0.5}, {"block": 0.5}])
+def test_no_opening_of_a_term_that_is_taken_out_leaves(levels: dict[str, float]) -> None:
+    policy = Policy.model_validate({"stream": "windowed", "response": {"name": levels}})
+    file = PolicyFile(default="only", policies={"only": policy})
+    assert "The" not in Judge(file, [TermsRail("names", "name", ["theodora"])], Silent()).terms("only").openings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from headrace.guard.live import LivePolicy
 from headrace.guard.record import DecisionLog
 from headrace.guard.verdict import PromptVerdict
 from headrace.triton.answer_guard import AnswerGuard, GuardedText
-from tests.guard.step_inputs import inputs
+from tests.guard.step_inputs import POLICY, inputs
 from tests.guard.verdicts import prompt_verdict
 
 CLEAN = "All is well. " * 50
@@ -74,3 +75,27 @@ def test_one_that_cannot_be_judged_is_an_error_for_itself_alone(live: LivePolicy
     assert lost.field == "guard_policy"
     assert isinstance(bad, GuardedText)
     assert bad.text == "No."
+
+
+def test_a_phrase_over_the_ends_of_sentences_is_found(with_terms: LivePolicy) -> None:
+    verdict = prompt_verdict("windowed").json()
+    text = "Theodora is it. Ask acme. secret. project now."
+    arrived = inputs(text_output=text, finish_reason="stop", log_probs=0.0, prompt_verdict=verdict)
+    (found,) = AnswerGuard(with_terms, DecisionLog(None)).judge([arrived])
+    assert isinstance(found, GuardedText)
+    assert found.text == "[WORD] is it. Ask [WORD] now."
+
+
+def test_a_guard_of_answers_judges_by_the_policy_of_now(live: LivePolicy, policy_file: Path) -> None:
+    guard = AnswerGuard(live, DecisionLog(None))
+    verdict = prompt_verdict("windowed").json()
+    arrived = inputs(text_output="An apple.", finish_reason="stop", log_probs=0.0, prompt_verdict=verdict)
+    texts = []
+    for levels in ("{flag: 0.5}", "{block: 0.5}", "{flag: 0.5}"):
+        draft = policy_file.with_suffix(".new")
+        draft.write_text(POLICY.replace("fruit: {flag: 0.5}", f"fruit: {levels}"))
+        draft.replace(policy_file)
+        (found,) = guard.judge([arrived])
+        assert isinstance(found, GuardedText)
+        texts.append(found.text)
+    assert texts == ["An apple.", "No.", "An apple."]

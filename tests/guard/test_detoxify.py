@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from pathlib import Path
@@ -12,7 +13,7 @@ import structlog
 
 from headrace import paths
 from headrace.errors import ConfigError, StartupError
-from headrace.guard import rails
+from headrace.guard import local_model, rails
 from headrace.guard.detoxify import DetoxifyRail
 from headrace.guard.local_model import NotThere
 from headrace.guard.policy import DetoxifyConfig, PolicyFile
@@ -202,3 +203,49 @@ def test_detoxify_takes_the_place_of_the_built_in_rail(checkpoint: Checkpoint) -
     assert (built.name, "insult" in built.categories) == ("detoxify", True)
     with pytest.raises(ConfigError, match="no rail finds sexual_explicit"):  # which this checkpoint lacks
         build(config(checkpoint), "sexual_explicit")
+
+
+@pytest.mark.parametrize("digits", [slice(1, 9), slice(8, 16), slice(56, 64)], ids=["one later", "next", "last"])
+def test_a_hash_elsewhere_than_at_its_beginning_is_refused(
+    checkpoint: Checkpoint, tmp_path: Path, digits: slice
+) -> None:
+    content = checkpoint.file.read_bytes()
+    file = tmp_path / f"tiny-{hashlib.sha256(content).hexdigest()[digits]}.ckpt"
+    file.write_bytes(content)
+    with pytest.raises(StartupError, match="is not what its name says"):
+        DetoxifyRail(DetoxifyConfig(checkpoint=file, model=checkpoint.folder))
+
+
+@pytest.mark.parametrize("place", range(8))
+def test_every_digit_of_the_hash_in_the_name_counts(checkpoint: Checkpoint, tmp_path: Path, place: int) -> None:
+    content = checkpoint.file.read_bytes()
+    digits = list(hashlib.sha256(content).hexdigest()[:8])
+    digits[place] = "0" if digits[place] != "0" else "1"
+    file = tmp_path / f"tiny-{''.join(digits)}.ckpt"
+    file.write_bytes(content)
+    with pytest.raises(StartupError, match="is not what its name says"):
+        DetoxifyRail(DetoxifyConfig(checkpoint=file, model=checkpoint.folder))
+
+
+def test_a_file_that_is_changed_after_its_hash_was_taken_is_not_read(
+    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / checkpoint.file.name
+    file.write_bytes(checkpoint.file.read_bytes())
+    marker = tmp_path / "ran"
+    bad = Checkpoint.save(tmp_path, layout("bert-base-uncased", {}) | {"extra": Code(marker)})
+
+    def swapped(opened: Any) -> str:
+        found = local_model.sha256(opened)
+        bad.file.replace(file)
+        return found
+
+    monkeypatch.setattr("headrace.guard.detoxify.sha256", swapped)
+    rail = DetoxifyRail(DetoxifyConfig(checkpoint=file, model=checkpoint.folder))
+    assert rail.score_batch(["you are a fool"])
+
+
+def test_what_is_loaded_is_told_to_stay_off_the_hub() -> None:
+    os.environ.pop("HF_HUB_OFFLINE", None)
+    local_model.package("torch", "here")
+    assert os.environ["HF_HUB_OFFLINE"] == "1"

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from headrace.cli import app
 from headrace.guard import policy as policies
 from headrace.guard import rails
+from headrace.guard.evaluation import Labelled, Share
+from headrace.guard.evaluation import evaluate as measure
 from headrace.guard.judge import Asked, Judge
+from headrace.guard.policy import Policy
+from headrace.guard.rail import Scores
 from headrace.guard.windows import Window
 from tests.guard.rails import Silent
 
@@ -202,3 +209,91 @@ def test_what_is_only_informative_does_not_stand_among_the_verdicts(
     checked = CliRunner().invoke(app, ["guard", "check", "a pear", "--policy", str(policy)])
     assert json.loads(checked.stdout.splitlines()[0])["action"] == "allow"
     assert checked.stderr == ""
+
+
+class Numbered:
+    """Scores by the number in the text."""
+
+    name, categories, points, backend = "numbered", frozenset({"bad"}), False, "test"
+
+    def score_batch(self, texts: Sequence[str]) -> list[Scores]:
+        return [Scores({"bad": float(text)}) for text in texts]
+
+
+def measured(rows: list[tuple[float, bool]], **levels: Any) -> Any:
+    policy = Policy.model_validate(levels or {"prompt": {"bad": {"block": 0.5}}})
+    examples = [Labelled(str(score), bad, "any") for score, bad in rows]
+    return measure("a.csv", examples, [Numbered()], policy)[0]
+
+
+def test_precision_is_of_what_was_flagged_and_recall_of_what_is_bad() -> None:
+    bad, good = (0.5, 0.4, 0.3, 0.2), (0.9, 0.1, 0.0)
+    found = measured([*((score, True) for score in bad), *((score, False) for score in good)])
+    assert (found.precision.count, found.precision.of) == (1, 2)
+    assert (found.recall.count, found.recall.of) == (1, 4)
+    assert (found.false_positives.count, found.false_positives.of) == (1, 3)
+
+
+def test_the_lowest_threshold_of_prompts_and_answers_counts() -> None:
+    rows = [(0.6, True), (0.3, False)]
+    for low, high in (("prompt", "response"), ("response", "prompt")):
+        found = measured(rows, **{low: {"bad": {"flag": 0.6, "block": 0.9}}, high: {"bad": {"block": 0.8}}})
+        assert (found.recall.count, found.false_positives.count) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("count", "of", "low", "high"),
+    [(2, 3, 0.2077, 0.9385), (0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0), (50, 100, 0.4038, 0.5962)],
+)
+def test_intervals_are_wilsons(count: int, of: int, low: float, high: float) -> None:
+    assert Share(count, of).interval == pytest.approx((low, high), abs=1e-4)
+
+
+def test_the_interval_of_the_auc_is_a_bootstrapped_one_of_95_percent() -> None:
+    draw = np.random.default_rng(7)
+    bad = np.arange(160) % 2 == 0
+    scores = np.clip(draw.normal(0.4 + 0.15 * bad, 0.15), 0, 1)
+    auc, low, high = measured(list(zip(scores.tolist(), bad.tolist(), strict=True))).auc
+    better = (scores[bad][:, None] > scores[~bad]) + 0.5 * (scores[bad][:, None] == scores[~bad])
+    assert auc == pytest.approx(better.mean())
+    drawn = [better[np.ix_(draw.integers(0, 80, 80), draw.integers(0, 80, 80))].mean() for _ in range(4000)]
+    expected = np.percentile(drawn, [2.5, 97.5])
+    assert high - low == pytest.approx(expected[1] - expected[0], rel=0.1)
+    assert (low, high) == measured(list(zip(scores.tolist(), bad.tolist(), strict=True))).auc[1:]
+
+
+TWO = """\
+default: one
+rails: {terms: {fruit: {terms: [apple]}, tree: {terms: [oak]}}}
+policies:
+  other: {prompt: {tree: {block: 0.5}}}
+  one: {prompt: {fruit: {block: 0.5}, tree: {redact: 0.5}}, response: {tree: {block: 0.5}, fruit: {redact: 0.5}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "text", "code", "action", "shown"),
+    [
+        ([], "an oak", 0, "redact", ["an [TREE]"]),
+        (["--name", "other"], "an oak", 4, "block", []),
+        (["--name", "other"], "an apple", 0, "allow", ["an apple"]),
+        (["--answer"], "an oak", 4, "block", []),
+        (["--answer"], "an apple", 0, "redact", ["an [FRUIT]"]),
+    ],
+)
+def test_check_takes_a_policy_by_name_and_an_answer_for_one(
+    tmp_path: Path, options: list[str], text: str, code: int, action: str, shown: list[str]
+) -> None:
+    (tmp_path / "policy.yaml").write_text(TWO)
+    command = ["guard", "check", text, "--policy", str(tmp_path / "policy.yaml"), *options]
+    done = CliRunner().invoke(app, command)
+    verdict, *rest = done.output.splitlines()
+    assert (done.exit_code, json.loads(verdict)["action"], rest) == (code, action, shown)
+
+
+def test_eval_measures_at_the_default_policy(folder: Path) -> None:
+    (folder.parent / "policy.yaml").write_text(TWO)
+    (folder / "a.csv").write_text("text,label\nan apple,1\na pear,0\n")
+    _, output = evaluate(folder)
+    any_rail = next(line for line in map(json.loads, output.splitlines()) if line["rail"] == "any")
+    assert any_rail["recall"]["value"] == 1

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from sklearn.feature_extraction.text import HashingVectorizer
 
 from headrace.guard.features import CHARACTER_FEATURES, COUNT, WORD_FEATURES, features
+from headrace.guard.head import Head
 
 _LIKE_OURS = {"alternate_sign": False, "norm": None, "dtype": np.float32}
 _WORDS = HashingVectorizer(
@@ -56,3 +57,8 @@ def test_the_same_text_gives_the_same_features_whatever_came_before() -> None:
     features([f"word{number} " for number in range(40_000)])
     again = features(["common words come again", "and others"])[0]
     assert (first != again).nnz == 0
+
+
+def test_the_hash_of_a_head_is_of_its_bias_too() -> None:
+    weights = np.zeros(COUNT, np.float16)
+    assert Head.of(weights, 0.0).sha256 != Head.of(weights, 1.0).sha256

@@ -186,3 +186,87 @@ def test_an_unknown_policy_names_the_field() -> None:
 def test_spans_that_overlap_are_one_tag_of_the_longest() -> None:
     spans = [Span(0, 4, "a"), Span(2, 9, "b"), Span(12, 13, "c"), Span(-3, 1, "d")]
     assert redacted("0123456789ab!", spans) == ("[B]9ab[C]", {"b": 1, "c": 1})
+
+
+class Runs(Digits):
+    """Points at every run of digits as a whole."""
+
+    def score_batch(self, texts: Sequence[str]) -> list[Scores]:
+        return [
+            Scores.of_spans([Span(*run.span(), "number") for run in re.finditer(r"\d+", text)]) for text in texts
+        ]
+
+
+class Both(Mood):
+    """Finds two things at once."""
+
+    name, categories = "both", frozenset({"mood", "number"})
+
+    def score_batch(self, texts: Sequence[str]) -> list[Scores]:
+        return [Scores({"mood": 1.0, "number": 1.0}) for _ in texts]
+
+
+def test_spans_within_a_longer_one_do_not_end_it() -> None:
+    spans = [Span(0, 9, "a"), Span(1, 2, "b"), Span(3, 4, "c")]
+    assert redacted("0123456789", spans) == ("[A]9", {"a": 1})
+
+
+def test_what_begins_in_the_context_is_taken_out_of_the_window() -> None:
+    (one,) = judge(Runs(), response={"number": {"redact": 0.5}}).judge([ask("23 and 4", before="call 1")])
+    assert one.text == "[NUMBER] and [NUMBER]"
+
+
+@pytest.mark.parametrize(
+    ("on_error", "action", "shown"), [("block", "block", ""), ("allow", "redact", "call [NUMBER]")]
+)
+def test_one_rail_that_fails_beside_others_is_what_the_policy_says(on_error: str, action: str, shown: str) -> None:
+    (one,) = judge(Digits(), Broken(), on_error=on_error, response=LEVELS).judge([ask("call 1")])
+    assert (one.verdict.action, one.text, one.verdict.errors) == (action, shown, ("mood",))
+
+
+def test_detect_only_lets_through_what_a_rail_failed_for() -> None:
+    (one,) = judge(Broken(), detect_only=True, response={"mood": {"block": 0.5}}).judge([ask("hello")])
+    assert (one.verdict.action, one.text, one.verdict.errors) == ("flag", "hello", ("mood",))
+
+
+def test_what_is_exempt_leads_to_nothing_though_its_rail_looks_for_more() -> None:
+    levels = {"mood": {"block": 0.5}, "number": {"flag": 0.5}}
+    asked = Asked("only", "prompt", Window("", "x"), frozenset({"mood"}))
+    (one,) = judge(Both(), prompt=levels).judge([asked])
+    assert (one.verdict.action, one.verdict.scores) == ("flag", {"number": 1.0})
+
+
+class Sure(Digits):
+    """Is surer of later digits."""
+
+    def score_batch(self, texts: Sequence[str]) -> list[Scores]:
+        return [
+            Scores.of_spans([Span(m.start(), m.end(), "number", int(m[0]) / 10) for m in re.finditer(r"\d", text)])
+            for text in texts
+        ]
+
+
+def test_every_span_that_reaches_the_threshold_is_taken_out_and_no_other() -> None:
+    (one,) = judge(Sure(), response={"number": {"redact": 0.5}}).judge([ask("3 5 7 9")])
+    assert one.text == "3 [NUMBER] [NUMBER] [NUMBER]"
+
+
+def test_a_record_names_the_rails_that_this_direction_needs() -> None:
+    both = judge(Digits(), Mood(), prompt={"mood": {"flag": 0.5}}, response=LEVELS)
+    assert both.backends("only", "prompt") == {"mood": "test"}
+    assert both.backends("only", "response") == {"digits": "test", "mood": "test"}
+
+
+class Calmer(Mood):
+    """Sees half of what the other one sees."""
+
+    name = "calmer"
+
+    def score_batch(self, texts: Sequence[str]) -> list[Scores]:
+        return [Scores({"mood": text.count("!") / 20}) for text in texts]
+
+
+@pytest.mark.parametrize("both", [(Mood(), Calmer()), (Calmer(), Mood())], ids=["first", "last"])
+def test_of_two_rails_for_one_category_the_one_that_sees_more_counts(both: Any) -> None:
+    (one,) = judge(*both, response={"mood": {"flag": 0.2, "block": 0.5}}).judge([ask("bad!!!!!")])
+    assert (one.verdict.action, one.verdict.scores) == ("block", {"mood": 0.5})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -13,10 +14,11 @@ import structlog
 
 from headrace.errors import ConfigError
 from headrace.guard import policy, rails
-from headrace.guard.judge import Judge
+from headrace.guard.judge import Asked, Judge
 from headrace.guard.live import LivePolicy
 from headrace.guard.policy import PolicyFile
 from headrace.guard.rail import Rail
+from headrace.guard.windows import Window
 from tests.guard.rails import Silent
 
 FIRST = """\
@@ -150,3 +152,28 @@ def until(true: Any, live: LivePolicy) -> None:
         assert time.monotonic() < deadline
         live.judge()
         time.sleep(0.01)
+
+
+def test_a_file_that_is_written_in_place_is_read_anew(file: Path) -> None:
+    live = LivePolicy(file, Silent())
+    before, was = version(live.judge()), file.stat()
+    file.write_text(FIRST.replace("0.5", "0.9"))
+    os.utime(file, ns=(was.st_atime_ns, was.st_mtime_ns + 1000))
+    assert (file.stat().st_ino, file.stat().st_size) == (was.st_ino, was.st_size)
+    assert version(live.judge()) != before
+    live.close()
+
+
+def until_read(live: LivePolicy, file: Path) -> None:
+    expected = policy.read(file).policies["one"].version
+    until(lambda: version(live.judge()) == expected, live)
+
+
+def test_rails_that_are_replaced_come_to_their_end(file: Path) -> None:
+    live = LivePolicy(file, Silent())
+    for number in range(3):
+        write(file, FIRST.replace("apple", f"pear{number}").replace("0.5", f"0.{number + 6}"))
+        until_read(live, file)
+    until(lambda: [one.name for one in threading.enumerate()].count("rail-fruit") == 1, live)
+    assert live.judge().judge([Asked("one", "prompt", Window("", "pear2"))])[0].verdict.action == "block"
+    live.close()

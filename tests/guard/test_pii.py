@@ -6,6 +6,7 @@ import random
 import re
 import socket
 import time
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -226,3 +227,64 @@ def test_nothing_asks_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_cannot_be_looked_for_is_refused(config: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         PiiRail(PiiConfig.model_validate(config))
+
+
+def test_an_amex_in_a_long_list_of_numbers_is_found() -> None:
+    around = " ".join(map(str, range(1, 30)))
+    assert taken_out(f"{around} 3782 822463 10005 {around}") == f"{around} C {around}"
+
+
+IBANS = """
+AD1200012030200359100100 AE070331234567890123456 AL47212110090000000235698741 AT611904300234573201
+AZ21NABZ00000000137010001944 BA391290079401028494 BE68539007547034 BG80BNBG96611020345678 BH67BMAG00001299123456
+BR1800360305000010009795493C1 CH9300762011623852957 CR05015202001026284066 CY17002001280000001200527600
+CZ6508000000192000145399 DE89370400440532013000 DK5000400440116243 DO28BAGR00000001212453611324
+EE382200221020145685 ES9121000418450200051332 FI2112345600000785 FO6264600001631634 FR1420041010050500013M02606
+GB29NWBK60161331926819 GE29NB0000000101904917 GI75NWBK000000007099453 GL8964710001000206
+GR1601101250000000012300695 GT82TRAJ01020000001210029690 HR1210010051863000160 HU42117730161111101800000000
+IE29AIBK93115212345678 IL620108000000099999999 IS140159260076545510730339 IT60X0542811101000000123456
+JO94CBJO0010000000000131000302 KW81CBKU0000000000001234560101 KZ86125KZT5004100100 LB62099900000001001901229114
+LI21088100002324013AA LT121000011101001000 LU280019400644750000 LV80BANK0000435195001 MC5811222000010123456789030
+MD24AG000225100013104168 ME25505000012345678951 MK07250120000058984 MR1300020001010000123456753
+MT84MALT011000012345MTLCAST001S MU17BOMM0101101030300200000MUR NL91ABNA0417164300 NO9386011117947
+PK36SCBL0000001123456702 PL61109010140000071219812874 PS92PALS000000000400123456702 PT50000201231234567890154
+QA58DOHB00001234567890ABCDEFG RO49AAAA1B31007593840000 RS35260005601001611379 SA0380000000608010167519
+SE4550000000058398257466 SI56263300012039086 SK3112000000198742637541 SM86U0322509800000000270100
+TN5910006035183598478831 TR330006100519786457841326 UA213223130000026007233566001 VA59001123000012345678
+VG96VPVG0000012345678901 XK051212012345678906
+""".split()  # noqa: SIM905
+
+
+@pytest.mark.parametrize("iban", IBANS)
+def test_an_iban_of_each_country_is_found_in_one_piece_and_in_groups(iban: str) -> None:
+    groups = " ".join(iban[start : start + 4] for start in range(0, len(iban), 4))
+    assert taken_out(f"Pay to {iban}, or {groups}.") == "Pay to I, or I."
+
+
+@pytest.mark.parametrize("number", ["000-12-3456", "900-12-3456", "123-00-4567", "123-45-0000", "666-12-3456"])
+def test_a_social_security_number_that_is_never_given_out_is_left_alone(number: str) -> None:
+    assert taken_out(f"It is {number}, so to say.") == f"It is {number}, so to say."
+
+
+CARDS = {
+    "Visa": "4111111111111111", "Visa, 13": "4222222222222", "Mastercard": "5555555555554444",
+    "Mastercard, 2": "2223003122003222", "Amex": "378282246310005", "Discover": "6011111111111117",
+    "Diners": "30569309025904", "Diners, 36": "36227206271667", "JCB": "3530111333300000",
+    "UnionPay": "6200000000000005", "Mir": "2200000000000004",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("network", CARDS)
+def test_a_card_of_each_network_is_found_in_a_long_list_of_numbers(network: str) -> None:
+    card, around = CARDS[network], " ".join(map(str, range(1, 30)))
+    ends = [0, 4, 10, len(card)] if len(card) in {14, 15} else [*range(0, len(card), 4), len(card)]
+    groups = " ".join(card[start:end] for start, end in pairwise(ends))
+    assert taken_out(f"{around} {groups} {around}") == f"{around} C {around}"
+
+
+def test_no_phone_of_very_many_is_missed() -> None:
+    numbers = [f"(212) 555-{number:04}" for number in range(1234, 1284)]
+    text = "; ".join(numbers)
+    spans = [entity for category, entity in found(text) if category == "phone_number"]
+    assert all(any(number[1:] in span or span in number for span in spans) for number in numbers)
+    assert len(spans) >= len(numbers)

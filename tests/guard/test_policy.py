@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from headrace import paths
 from headrace.errors import ConfigError
-from headrace.guard.policy import PolicyFile, Thresholds, read
+from headrace.guard import policy
+from headrace.guard.policy import Policy, PolicyFile, Thresholds, read
 
 GOOD = """\
 default: usual
@@ -92,3 +94,54 @@ def test_the_most_severe_threshold_that_is_reached_counts() -> None:
         "allow", "flag", "redact", "redact", "block", "block",
     ]  # fmt: skip
     assert Thresholds(block=0.8).action(0.5) == "allow"
+
+
+CHANGES = {
+    "prompt": ("block: 0.9", "block: 0.91"),
+    "response": ("block: 0.8", "block: 0.81"),
+    "stream": ("stream: windowed", "stream: buffered"),
+    "detect_only": ("stream: windowed", "stream: windowed\n    detect_only: true"),
+    "on_error": ("stream: windowed", "stream: windowed\n    on_error: allow"),
+    "time_limit_ms": ("stream: windowed", "stream: windowed\n    time_limit_ms: 100"),
+    "refusal": ("stream: windowed", "stream: windowed\n    refusal: No."),
+    "trust_system": ("stream: windowed", "stream: windowed\n    trust_system: false"),
+}
+
+
+def test_all_that_a_policy_says_is_in_its_version(tmp_path: Path) -> None:
+    assert CHANGES.keys() == Policy.model_fields.keys()
+    versions = {load(tmp_path, GOOD.replace(*change)).policies["usual"].version for change in CHANGES.values()}
+    assert len(versions | {load(tmp_path, GOOD).policies["usual"].version}) == len(CHANGES) + 1
+
+
+def test_a_default_that_is_written_out_says_the_same(tmp_path: Path) -> None:
+    written = GOOD + "    on_error: block\n    trust_system: true\n"
+    assert load(tmp_path, written).policies["usual"].version == load(tmp_path, GOOD).policies["usual"].version
+
+
+def test_a_threshold_of_nothing_is_refused(tmp_path: Path) -> None:
+    for level in ("flag", "redact", "block"):
+        with pytest.raises(ConfigError, match=rf"policy\.yaml:5: .*{level}: Input should be greater than 0"):
+            load(tmp_path, GOOD.replace("{flag: 0.5, block: 0.9}", f"{{{level}: 0}}"))
+
+
+SHIPPED = policy.read(paths.PROJECT / "policy.yaml").policies
+
+
+def test_the_shipped_policies_let_nothing_out_that_they_find() -> None:
+    for name in ("standard", "buffered"):
+        one = SHIPPED[name]
+        assert (one.on_error, one.detect_only, one.trust_system) == ("block", False, True)
+        assert one.stream == ("windowed" if name == "standard" else "buffered")
+        levels = one.response
+        assert {category for category in levels if levels[category].block} == {"toxicity", "canary"}
+        assert {category for category in levels if levels[category].redact} == {
+            "secret", "credit_card", "iban_code", "us_ssn",
+        }  # fmt: skip
+        assert {category for category in one.prompt if one.prompt[category].block} == {"injection", "toxicity"}
+        assert {category for category in one.prompt if one.prompt[category].redact} == {
+            "secret", "credit_card", "iban_code", "us_ssn",
+        }  # fmt: skip
+    assert (SHIPPED["detect"].detect_only, SHIPPED["detect"].prompt) == (True, SHIPPED["standard"].prompt)
+    assert not SHIPPED["off"].prompt
+    assert not SHIPPED["off"].response

@@ -49,3 +49,9 @@ def test_every_category_of_the_shipped_policy_has_its_rail() -> None:
     shipped = policy.read(paths.PROJECT / "policy.yaml")
     built = rails.build(shipped, {})
     assert set(shipped.categories) <= {category for rail in built for category in rail.categories}
+
+
+def test_every_word_of_the_environments_canary_is_looked_for() -> None:
+    (rail,) = rails.build(file(canary=0.5), {"HEADRACE_CANARY": "blue-heron-77 red-fox-12\nold-mill-9"})
+    for word in ("blue-heron-77", "red-fox-12", "old-mill-9"):
+        assert rail.score_batch([f"It is {word}."])[0].by_category == {"canary": 1.0}

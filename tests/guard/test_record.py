@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,10 +14,12 @@ import structlog
 from headrace.config import LimitsConfig
 from headrace.guard.live import LivePolicy
 from headrace.guard.record import KEY_ENV, DecisionLog
+from headrace.guard.verdict import Verdict
 from headrace.triton.answer_guard import AnswerGuard
 from headrace.triton.prompt_guard import PromptGuard
 from headrace.triton.stream_guard import StreamGuard
-from tests.guard.step_inputs import inputs
+from tests.guard.rails import Silent
+from tests.guard.step_inputs import POLICY, inputs
 from tests.guard.verdicts import prompt_verdict
 
 KEY = "a key"
@@ -115,3 +118,28 @@ def test_each_prompt_and_each_answer_is_counted_once(live: LivePolicy) -> None:
             lambda *_, **__: None,
         )
     assert counted == [("response", "block")]
+
+
+def test_a_failure_that_is_let_through_leaves_a_record(live: LivePolicy) -> None:
+    verdict = Verdict("windowed", "v", "prompt", errors=("pii",))
+    decisions = DecisionLog(None)
+    with structlog.testing.capture_logs() as logs:
+        decisions.write("an-id", verdict, live.judge().policy("windowed")[1], {}, decisions.hash())
+    assert [(entry["action"], entry["errors"]) for entry in logs] == [("allow", ["pii"])]
+
+
+def test_a_record_of_an_answer_has_the_thresholds_of_answers(policy_file: Path) -> None:
+    policy_file.write_text(POLICY.replace("response: {weapon: {block: 0.5}", "response: {weapon: {block: 0.75}"))
+    live = LivePolicy(policy_file, Silent())
+    verdict = prompt_verdict("windowed").json()
+    with structlog.testing.capture_logs() as logs:
+        AnswerGuard(live, DECISIONS).judge(
+            [inputs(text_output="A bomb.", finish_reason="stop", prompt_verdict=verdict, log_probs=0.0)]
+        )
+    assert [entry["thresholds"] for entry in logs if "thresholds" in entry] == [{"weapon": {"block": 0.75}}]
+    live.close()
+
+
+def test_a_record_has_the_hash_of_the_prompt_as_it_came_in(live: LivePolicy) -> None:
+    (record,) = prompt_records(live, DECISIONS, text_input="Say it, please")
+    assert (record["action"], record["text_hmac"]) == ("redact", hashed("Say it, please\0"))

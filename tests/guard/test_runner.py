@@ -24,13 +24,19 @@ def fail(texts: Sequence[str]) -> list[Scores]:
     raise ZeroDivisionError("division by zero")
 
 
+def leave(texts: Sequence[str]) -> list[Scores]:
+    raise SystemExit(3)
+
+
 def test_scores_come_in_order() -> None:
     runner = RailRunner(Scripted(lambda texts: [Scores({"x": len(text) / 10}) for text in texts]))
     assert [scores.by_category["x"] for scores in runner.score(["a", "bbb"], SECONDS)] == [0.1, 0.3]
     runner.close()
 
 
-@pytest.mark.parametrize(("answer", "says"), [(fail, "ZeroDivisionError"), (lambda texts: [], "0 scores for 1")])
+@pytest.mark.parametrize(
+    ("answer", "says"), [(fail, "ZeroDivisionError"), (leave, "SystemExit"), (lambda texts: [], "0 scores for 1")]
+)
 def test_a_rail_that_fails_goes_on_with_the_next_text(
     answer: Callable[[Sequence[str]], list[Scores]], says: str
 ) -> None:

@@ -16,6 +16,7 @@ from headrace.guard.judge import Judge
 from headrace.guard.live import LivePolicy
 from headrace.guard.record import DecisionLog
 from headrace.triton import idle
+from headrace.triton.answer_guard import AnswerGuard, GuardedText
 from headrace.triton.stream_guard import Chunk, StreamGuard
 from headrace.triton.tensors import Request
 from tests.guard.pieces import cut
@@ -248,3 +249,74 @@ def test_a_silent_stream_is_forgotten(bench: Bench, monkeypatch: pytest.MonkeyPa
     clock[0] = idle.IDLE_SECONDS + 1
     bench.arrive((2, CLEAN, ""))
     assert len(bench.guard) == 1
+
+
+def test_of_a_term_that_begins_like_an_opening_no_letter_leaves(with_terms: LivePolicy) -> None:
+    bench = Bench(with_terms)
+    for piece in ("The", "odora", " is it. Ask acme. ", "secret. project now."):
+        bench.arrive((1, piece, ""))
+    bench.arrive((1, "", "stop"))
+    assert bench.text(1) == "[WORD] is it. Ask [WORD] now."
+
+
+def test_a_policy_that_changes_in_a_stream_judges_the_rest_and_is_named(
+    live: LivePolicy, policy_file: Path
+) -> None:
+    bench = Bench(live)
+    bench.arrive((1, CLEAN, ""))
+    draft = policy_file.with_suffix(".new")
+    draft.write_text(POLICY.replace("fruit: {flag: 0.5}", "fruit: {block: 0.5}"))
+    draft.replace(policy_file)
+    bench.arrive((1, "An apple. ", "stop"))
+    assert bench.last(1).finish_reason == "content_filter"
+    told = json.loads(bench.last(1).guard)
+    assert told["version"] == live.judge().policy("windowed")[1].version
+    assert told["prompt"]["version"] == prompt_verdict("windowed").version
+    assert told["version"] != told["prompt"]["version"]
+
+
+def test_after_its_block_an_async_stream_shows_nothing_more(live: LivePolicy) -> None:
+    bench = Bench(live)
+    bench.arrive((1, "A bomb. It ", ""), policy="async")
+    shown = bench.text(1)
+    bench.arrive((1, "goes on. ", ""), (1, "And on.", "cancelled"))
+    assert (bench.text(1), bench.stopped, len(bench.guard)) == (shown, [1], 0)
+
+
+def test_streams_beyond_all_bounds_are_forgotten_the_oldest_first(
+    live: LivePolicy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headrace.triton.idle.MAX_STREAMS", 2)
+    bench = Bench(live)
+    for stream_id in (1, 2, 3):
+        bench.arrive((stream_id, CLEAN, ""))
+    assert len(bench.guard) == 2
+    bench.arrive((1, CLEAN, ""), (2, CLEAN, ""), (3, CLEAN, ""))
+    assert set(bench.errors) == {1}
+
+
+@pytest.mark.parametrize("blocked", [False, True])
+def test_the_action_of_a_request_is_the_most_severe_of_both(live: LivePolicy, blocked: bool) -> None:
+    bench = Bench(live)
+    bench.arrive((1, "" if blocked else CLEAN, "content_filter" if blocked else "stop"), blocked=blocked)
+    assert json.loads(bench.last(1).guard)["action"] == ("block" if blocked else "allow")
+    verdict = prompt_verdict("windowed", blocked=blocked).json()
+    arrived = inputs(text_output="", finish_reason="stop", log_probs=0.0, prompt_verdict=verdict)
+    (found,) = AnswerGuard(live, DecisionLog(None)).judge([arrived])
+    assert isinstance(found, GuardedText)
+    assert json.loads(found.guard)["action"] == ("block" if blocked else "allow")
+
+
+def test_a_blocked_prompt_is_no_answer_in_a_stream_either(live: LivePolicy) -> None:
+    counted: list[str] = []
+    guard = StreamGuard(live, DecisionLog(None, lambda verdict: counted.append(verdict.action)), lambda _: None)
+    guard.judge(
+        [
+            inputs(
+                stream_id=5, text_output="", finish_reason="content_filter", prompt_tokens=1, completion_tokens=0,
+                log_probs=0.0, prompt_verdict=prompt_verdict("windowed", blocked=True).json(),
+            )
+        ],
+        lambda *_, **__: None,
+    )  # fmt: skip
+    assert counted == []

@@ -179,3 +179,17 @@ def test_a_short_canary_is_found_as_a_word_alone() -> None:
 
 def test_the_record_of_a_canary_does_not_help_to_guess_it() -> None:
     assert CanaryRail([CANARY]).backend == CanaryRail(["another-word-17"]).backend == "canary:1 terms"
+
+
+def test_a_phrase_is_awaited_in_its_longest_writing() -> None:
+    rail = TermsRail("terms", "names", ["acme secret project"])
+    for begun in ("acme   -*-  secret", " - ".join("acmesecret")):
+        assert rail.begun(f"so: {begun}")
+    assert not rail.begun("so: acme secret word")
+
+
+@pytest.mark.parametrize("before", ["", "a", "ab", "abc"])
+def test_a_canary_in_base64_is_found_wherever_it_begins_and_its_letters_apart(before: str) -> None:
+    code = base64.b64encode(f"{before}zebra-lighthouse-42".encode()).decode()
+    rail = CanaryRail(["zebra-lighthouse-42"])
+    assert rail.score_batch([" ".join(code), " - ".join(code)]) == [Scores({"canary": 1.0})] * 2

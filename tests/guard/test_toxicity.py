@@ -108,3 +108,15 @@ def test_the_profanity_model_says_what_its_package_says() -> None:
         from profanity_check import predict_prob
     texts = ["shut up you stupid idiot", "What a beautiful day", "", "x" * 3000, "you are a moron. " * 50]
     assert Profanity().probabilities(texts) == pytest.approx(predict_prob(texts), abs=1e-12)
+
+
+def test_the_words_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("headrace.guard.toxicity._WORDS_REMEMBERED", 100)
+    rail = ToxicityRail()
+    for start in range(0, 2000, 50):
+        rail.score_batch([" ".join(f"w{chr(97 + number % 26)}{number:x}" for number in range(start, start + 50))])
+    assert len(rail._words) <= 200
+
+
+def test_an_insult_in_digits_among_harmless_words_is_seen() -> None:
+    assert score(f"{FLAT * 3} y0u 4r3 4 5tup1d 1d10t {FLAT * 3}") >= FLAGGED

@@ -115,6 +115,8 @@ def test_openings_are_apart_and_begin_no_number() -> None:
         "**4111** **1111** **1111** **1111**",
         "٤١١١ ١١١١ ١١١١ ١١١١",
         "4\ufe0f\u20e3 1\ufe0f\u20e3 1\ufe0f\u20e3 1\ufe0f\u20e3",
+        (" " * 7).join(["4111"] + ["1111"] * 3),
+        "MT84 MALT 0110 0001 2345 MTLC AST0 01 S",
     ],
 )
 @pytest.mark.parametrize(
@@ -207,3 +209,23 @@ def test_who_gives_no_openings_waits_for_the_first_word() -> None:
     state = Windows(openings=())
     assert list(state.feed("The")) == []
     assert list(state.feed("o@example.com is")) == [Window("", "Theo@example.com")]
+
+
+NUMBERS = "word " * 200 + " ".join(map(str, range(100, 400)))
+
+
+LONG_KEY = "word " * 200 + "-----BEGIN RSA PRIVATE KEY-----\n" + "MIIEow IBAAKC\n" * 900 + "word " * 100
+
+
+@pytest.mark.parametrize("size", [100, 997, 1100, 1200])
+@pytest.mark.parametrize("text", [NUMBERS, LONG_KEY], ids=["numbers", "key"])
+def test_windows_of_a_long_text_depend_on_the_text_alone(text: str, size: int) -> None:
+    assert windows([text[start : start + size] for start in range(0, len(text), size)]) == windows([text])
+
+
+@pytest.mark.parametrize("number", ["4111 1111 1111 1111", "4500 0000 0012 3401 239", "123 45 6789"])
+def test_a_list_of_numbers_is_cut_in_no_number_wherever_it_stands(number: str) -> None:
+    after = " ".join(map(str, range(1, 100)))
+    for last in range(20, 140):
+        text = f"{' '.join(map(str, range(1, last)))} {number} {after}"
+        assert any(number in window.text for window in windows([text])), last

@@ -77,3 +77,51 @@ def test_the_steps_of_an_ensemble_run_one_after_the_other(file: Path) -> None:
     for before, after in pairwise(steps):
         assert set(after.input_map.values()) & set(before.output_map.values())
     assert len(steps) > 1
+
+
+def parsed(name: str) -> Any:
+    text = (paths.PROJECT / name).read_text("utf-8")
+    return text_format.Parse(text, model_config_pb2.ModelConfig())
+
+
+KEEPS_STATE = ("postprocess_stream", "safety_filter_response_stream")
+
+
+@pytest.mark.parametrize("step", KEEPS_STATE)
+def test_a_step_that_keeps_streams_is_one_instance_and_keeps_their_order(step: str) -> None:
+    folder = paths.PROJECT / "model_repository" / step
+    files = [folder / "config.pbtxt", *folder.glob("configs/*.pbtxt")]
+    for one in files:
+        config = parsed(str(one.relative_to(paths.PROJECT)))
+        assert [group.count for group in config.instance_group] == [1]
+        assert config.dynamic_batching.preserve_ordering
+        assert config.model_transaction_policy.decoupled
+
+
+def test_the_cache_lies_within_the_guards() -> None:
+    cached = {
+        file.parent.name
+        for folder in ("model_repository", "ensembles")
+        for file in (paths.PROJECT / folder).glob("*/config.pbtxt")
+        if parsed(str(file.relative_to(paths.PROJECT))).response_cache.enable
+    }
+    assert cached == {"completion"}
+    steps = [step.model_name for step in parsed("ensembles/assistant/config.pbtxt").ensemble_scheduling.step]
+    assert (steps[0], steps[-1]) == ("safety_filter_prompt", "safety_filter_response")
+
+
+@pytest.mark.parametrize(
+    ("ensemble", "step"), [("completion", "tensorrt_llm"), ("assistant_stream", "tensorrt_llm_stream")]
+)
+def test_the_engines_step_is_told_what_is_blocked(ensemble: str, step: str) -> None:
+    steps = parsed(f"ensembles/{ensemble}/config.pbtxt").ensemble_scheduling.step
+    (maps,) = [dict(one.input_map) for one in steps if one.model_name == step]
+    assert maps["blocked"] == "blocked"
+
+
+@pytest.mark.parametrize("ensemble", ["assistant", "assistant_stream"])
+def test_behind_the_prompts_guard_nobody_sees_the_prompt_as_it_came_in(ensemble: str) -> None:
+    first, *others = parsed(f"ensembles/{ensemble}/config.pbtxt").ensemble_scheduling.step
+    assert first.model_name == "safety_filter_prompt"
+    for step in others:
+        assert not {"text_input", "messages"} & set(step.input_map.values())
