@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from headrace import __version__, config, paths
+from headrace.audit.cli import app as audit_app
 from headrace.cli_errors import EXIT_FAILED, one_line_errors
 from headrace.client import Chunk, Client, Question
 from headrace.config import Config
@@ -29,6 +30,7 @@ from headrace.serving.probe import FIRST_QUESTION
 from headrace.serving.run_folder import RunFolder
 from headrace.serving.status import Status, addresses
 from headrace.tail import tail
+from headrace.tenants.cli import app as tenants_app
 
 EXIT_NOT_RUNNING = 3
 
@@ -41,6 +43,8 @@ app = typer.Typer(
 console = Console(highlight=False, soft_wrap=True)
 
 app.add_typer(guard_app, name="guard")
+app.add_typer(tenants_app, name="tenant")
+app.add_typer(audit_app, name="audit")
 
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="Instead of the project's headrace.yaml.")]
 

@@ -20,14 +20,28 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from headrace import cpus, paths, yaml_file
+from headrace.admission.config import AdmissionConfig
+from headrace.audit.config import AuditConfig
+from headrace.cost.prices import CostConfig
 from headrace.errors import ConfigError
+from headrace.gateway.config import GatewayConfig
+from headrace.limits.config import LimitStoreConfig
 from headrace.yaml_file import Document, Location, Section
 
 ENV_PREFIX = "HEADRACE_"
 CONFIG_FILE_ENV = "HEADRACE_CONFIG"
-OTHER_ENVS = (CONFIG_FILE_ENV, "HEADRACE_HOME", "HEADRACE_SOCKET", "HEADRACE_CANARY", "HEADRACE_GUARD_KEY")
+OTHER_ENVS = (
+    CONFIG_FILE_ENV,
+    "HEADRACE_HOME",
+    "HEADRACE_SOCKET",
+    "HEADRACE_CANARY",
+    "HEADRACE_GUARD_KEY",
+    "HEADRACE_AUDIT_KEY",
+    "HEADRACE_REDIS_URL",
+)
 """Names with the prefix that set no key: this file, where things lie, the engine's socket in a running stack,
-words of the system prompt that no answer may hold, and the key of the hashes in records of guards."""
+words of the system prompt that no answer may hold, the keys of the hashes of texts and of the audit log, and where
+Redis is."""
 PORT_ENVS = {
     "http_port": "TRITON_HTTP_PORT",
     "grpc_port": "TRITON_GRPC_PORT",
@@ -176,6 +190,11 @@ class Config(BaseSettings):
     coalescing: CoalescingConfig = Field(default_factory=CoalescingConfig)
     limits: LimitsConfig = Field(default_factory=LimitsConfig)
     guard: GuardConfig = Field(default_factory=GuardConfig)
+    gateway: GatewayConfig = Field(default_factory=GatewayConfig)
+    admission: AdmissionConfig = Field(default_factory=AdmissionConfig)
+    limit_store: LimitStoreConfig = Field(default_factory=LimitStoreConfig)
+    audit: AuditConfig = Field(default_factory=AuditConfig)
+    cost: CostConfig = Field(default_factory=CostConfig)
 
     @classmethod
     def settings_customise_sources(

@@ -65,12 +65,12 @@ class Client:
             return False
         return bool(found.ready)
 
-    async def answer(self, question: Question, seconds: float) -> Chunk:
+    async def answer(self, question: Question, seconds: float, request_id: str | None = None) -> Chunk:
         """The whole answer at once. Raises `Unavailable` when it takes longer than `seconds`.
 
         A request that took too long, or whose caller was cancelled, is stopped in the engine.
         """
-        request_id = _new_id()
+        request_id = request_id or _new_id()
         call = asyncio.create_task(self._infer(question.message(UNARY_MODEL, request_id)))
         try:
             await asyncio.wait({call}, timeout=seconds)
@@ -110,6 +110,13 @@ class Client:
         message = service_pb2.ModelInferRequest(model_name=ENGINE_MODEL, id=request_id)
         tensors.add(message, "stop", BOOL, (True,))
         await self._infer(message, seconds)
+
+    async def ask(self, method: str, request: Any, seconds: float) -> Any:
+        """Another method of Triton's service, such as `ModelMetadata`."""
+        try:
+            return await getattr(self._triton, method)(request, timeout=seconds)
+        except grpc.aio.AioRpcError as error:
+            raise failures.of_call(error, self._address) from None
 
     async def _stop_until_ended(self, request_id: str, call: asyncio.Task[Any]) -> None:
         """Stop a request whose call has not ended, and wait until it has, for two seconds at most.

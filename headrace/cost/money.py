@@ -1,26 +1,29 @@
-"""Money as whole nano units: a thousand-millionth of a dollar, euro or what else the prices are in."""
+"""Money as whole numbers: an amount is counted in nano units, 10⁻⁹ of the currency, so that sums are exact."""
 
 from __future__ import annotations
 
-from decimal import Decimal
+import re
 
-NANO = 10**9
-_MOST = 10**12
-
-
-def nano(amount: Decimal) -> int:
-    """Raises `ValueError` for what is no whole number of them."""
-    if not amount.is_finite() or abs(amount) >= _MOST:
-        raise ValueError(f"expected an amount below {_MOST:,}, got {amount}")
-    scaled = amount * NANO
-    if scaled != scaled.to_integral_value():
-        raise ValueError(f"expected at most 9 places behind the point, got {amount}")
-    return int(scaled)
+NANO = 1_000_000_000
+_AMOUNT = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,9}))?")
 
 
-def written(nanos: int) -> str:
-    """A decimal number with at least two places behind the point, as in `0.15` or `-0.000000031`."""
-    sign = "-" if nanos < 0 else ""
-    whole, part = divmod(abs(nanos), NANO)
-    places = f"{part:09}".rstrip("0")
-    return f"{sign}{whole}.{places:0<2}"
+def nano(text: object) -> int:
+    """ "12.50" → 12_500_000_000. Below 10⁹ units, so that it fits into 64 bit; at most nine decimals.
+
+    Raises `ValueError` for all else, numbers too: in YAML 12.50 is a binary fraction.
+    """
+    found = _AMOUNT.fullmatch(text) if isinstance(text, str) else None
+    if found is None:
+        raise ValueError('expected an amount in quotes, such as "12.50", with at most nine digits on either side')
+    whole, decimals = found.group(1), found.group(2) or ""
+    return int(whole) * NANO + int(decimals.ljust(9, "0"))
+
+
+def written(amount: int) -> str:
+    """The amount in nano units as text, with two decimals at least. Raises `ValueError` when it is below 0."""
+    if amount < 0:
+        raise ValueError("an amount is not below 0")
+    whole, rest = divmod(amount, NANO)
+    decimals = f"{rest:09}"
+    return f"{whole}.{decimals[:2]}{decimals[2:].rstrip('0')}"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal
+from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field
 
 from headrace.cost.money import nano
 from headrace.errors import ConfigError
@@ -14,28 +14,31 @@ from headrace.yaml_file import Section
 _MILLION = 10**6
 
 
+def _whole_for_a_token(price: str) -> str:
+    if nano(price) % _MILLION:
+        raise ValueError(f"expected at most 3 places behind the point, got {price}")
+    return price
+
+
+Amount = Annotated[str, AfterValidator(_whole_for_a_token)]
+"""In quotes, such as "0.02"."""
+
+
 class PriceConfig(Section):
     """Of a million tokens."""
 
     model: str
     hardware: str
     """A profile (`profile` in headrace.yaml)."""
-    prompt: Decimal = Field(ge=0)
-    completion: Decimal = Field(ge=0)
-
-    @field_validator("prompt", "completion")
-    @classmethod
-    def _whole_for_a_token(cls, price: Decimal) -> Decimal:
-        if nano(price) % _MILLION:
-            raise ValueError(f"expected at most 3 places behind the point, got {price}")
-        return price
+    prompt: Amount
+    completion: Amount
 
 
 class CostConfig(Section):
     currency: str = Field("USD", pattern=r"^[A-Z]{3}$")
     prices: tuple[PriceConfig, ...] = (
-        PriceConfig(model="assistant", hardware="cpu", prompt=Decimal("0.02"), completion=Decimal("0.08")),
-        PriceConfig(model="assistant", hardware="h100", prompt=Decimal("0.10"), completion=Decimal("0.40")),
+        PriceConfig(model="assistant", hardware="cpu", prompt="0.02", completion="0.08"),
+        PriceConfig(model="assistant", hardware="h100", prompt="0.10", completion="0.40"),
     )
     """Examples: what a token really costs, your own bills say."""
 

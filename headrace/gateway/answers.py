@@ -1,20 +1,19 @@
-"""Responses of the HTTP dialects: whole ones, streams of events, and errors in each dialect's shape."""
+"""Responses over HTTP: whole ones, streams of events, and errors in each dialect's shape."""
 
 from __future__ import annotations
 
 import asyncio
-import math
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from starlette.types import Receive, Scope, Send
+from starlette.types import Send
 
 from headrace.errors import HeadraceError, InvalidRequest, NotFound, RateLimited, RequestCancelled
+from headrace.limits.headers import Headers, refused
 
-Headers = list[tuple[bytes, bytes]]
-encode = msgspec.json.encode
-_JSON = (b"content-type", b"application/json")
+_JSON: Headers = [(b"content-type", b"application/json")]
 _EVENTS: Headers = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
@@ -22,19 +21,25 @@ _EVENTS: Headers = [
 ]
 
 
-async def send_json(send: Send, body: Any, status: int = 200, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
-    await send_whole(send, encode(body), status, [_JSON, *headers])
+@dataclass(frozen=True, slots=True)
+class Body:
+    content: bytes
+    headers: Headers
+    """That say what it is."""
 
 
-async def send_whole(send: Send, body: bytes, status: int, headers: Headers) -> None:
-    length = (b"content-length", str(len(body)).encode())
-    await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
-    await send({"type": "http.response.body", "body": body})
+def json_body(said: object) -> Body:
+    return Body(msgspec.json.encode(said), _JSON)
 
 
-async def send_events(
-    send: Send, events: AsyncIterator[bytes], headers: Iterable[tuple[bytes, bytes]], seconds: float
-) -> None:
+async def send_whole(send: Send, body: Body, status: int = 200, headers: Headers | None = None) -> None:
+    length = (b"content-length", str(len(body.content)).encode())
+    together = [*body.headers, *(headers or []), length]
+    await send({"type": "http.response.start", "status": status, "headers": together})
+    await send({"type": "http.response.body", "body": body.content})
+
+
+async def send_events(send: Send, events: AsyncIterator[bytes], headers: Headers, seconds: float) -> None:
     """Each one as it comes. Raises `RequestCancelled` when the client takes none for so many seconds."""
     await send({"type": "http.response.start", "status": 200, "headers": [*_EVENTS, *headers]})
     async for event in events:
@@ -50,16 +55,15 @@ async def _within(seconds: float, send: Send, event: bytes) -> None:
         raise RequestCancelled(f"the client did not read for {seconds:g} s") from None
 
 
-def event(body: Any) -> bytes:
+def event(said: object) -> bytes:
     """One server-sent event."""
-    return b"data: " + encode(body) + b"\n\n"
+    return b"data: " + msgspec.json.encode(said) + b"\n\n"
 
 
 def openai_error(error: HeadraceError) -> dict[str, Any]:
     field = error.field if isinstance(error, InvalidRequest) else None
-    return {
-        "error": {"message": str(error), "type": error.openai_type, "param": field, "code": _code(error)}
-    }
+    said = {"message": str(error), "type": error.openai_type, "param": field, "code": _code(error)}
+    return {"error": said}
 
 
 def triton_error(error: HeadraceError) -> dict[str, Any]:
@@ -71,28 +75,14 @@ def _code(error: HeadraceError) -> str | None:
     match error:
         case NotFound():
             return "model_not_found"
-        case RateLimited() if error.openai_type == "rate_limit_error":
-            return "rate_limit_exceeded"
         case RateLimited():
-            return error.openai_type
+            limited = error.openai_type == RateLimited.openai_type
+            return "rate_limit_exceeded" if limited else error.openai_type
     return "invalid_api_key" if error.http_status == 401 else None
 
 
 def error_headers(error: HeadraceError) -> Headers:
-    headers: Headers = []
-    if isinstance(error, RateLimited):
-        headers.append((b"retry-after", str(max(1, math.ceil(error.retry_after))).encode()))
+    headers = refused(error) if isinstance(error, RateLimited) else []
     if error.http_status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
     return headers
-
-
-async def until_disconnected(receive: Receive) -> None:
-    """Returns when the client has gone. The body has been read before."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-def path_of(scope: Scope) -> str:
-    path: str = scope["path"]
-    return path

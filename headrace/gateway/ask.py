@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
 
+from headrace.audit.record import Dialect
 from headrace.client import Question
 
-Dialect = Literal["openai", "triton-http", "triton-grpc"]
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """That somebody asks, before it is known who and what."""
+
+    dialect: Dialect
+    operation: str
+    """Such as `chat.completions` or `ModelInfer`."""
+    request_id: str
+    trace_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +32,11 @@ class CacheWish:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
     question: Question
-    """Without `guard_policy` and `cache_scope`: those are the tenant's."""
+    """Its `guard_policy` and `cache_scope` are wishes: the tenant's settings go before them."""
     model: str
     """As the client named it."""
     stream: bool
-    dialect: Dialect
-    operation: str
-    request_id: str
     choices: int = 1
     deadline: float | None = None
     """On the event loop's clock: an answer that comes later is of no use."""
     cache: CacheWish = field(default_factory=CacheWish)
-    trace_id: str = ""

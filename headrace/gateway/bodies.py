@@ -10,6 +10,8 @@ from starlette.requests import ClientDisconnect, Request
 from headrace.errors import DeadlineExceeded, InvalidRequest, RequestCancelled, TooLarge, WrongMediaType
 
 JSON = frozenset({"application/json"})
+UNNAMED = ""
+"""A body without a content type, as Triton's own client sends it."""
 _FIELD = "body"
 
 
@@ -41,10 +43,12 @@ def _check_kind(request: Request, kinds: Collection[str]) -> None:
     if encoding != "identity":
         raise WrongMediaType("content-encoding", f"got {encoding[:50]!r}; send the body as it is")
     sent = request.headers.getlist("content-type")
+    if not sent and UNNAMED in kinds:
+        return
     kind, _, parameters = (sent[0] if len(sent) == 1 else "").partition(";")
     if kind.strip().lower() not in kinds:
         found = ", ".join(sent)[:100] or "none"
-        raise WrongMediaType("content-type", f"expected {' or '.join(sorted(kinds))}, got {found!r}")
+        raise WrongMediaType("content-type", f"expected {' or '.join(sorted(filter(None, kinds)))}, got {found!r}")
     name, _, charset = parameters.partition("=")
     if name.strip().lower() == "charset" and charset.strip(' "').lower() not in {"utf-8", "utf8"}:
         raise WrongMediaType("content-type", f"expected UTF-8, got {charset[:50]!r}")

@@ -1,4 +1,4 @@
-"""A prompt, however it was sent, and its tokens within the limits. The steps in Triton and the gateway share it."""
+"""A prompt, however it was sent, and its tokens within the limits: for the steps in Triton and for the gateway."""
 
 from __future__ import annotations
 

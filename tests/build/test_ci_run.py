@@ -25,6 +25,7 @@ class Machine:
             (self.programs / name).symlink_to(shutil.which(name) or "")
         self.add("make")
         self.add("flock")
+        self.add("redis-server")
         self.add("id", "echo 0")
         self.add("apt-get")
         self.add("apt-cache", "exit 100")

@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from pathlib import Path
 from typing import get_args
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from headrace.config import Config
 from headrace.cost import money
 from headrace.cost.prices import CostConfig, PriceConfig, price
 from headrace.errors import ConfigError
 from headrace.yaml_file import read_as
-
-
-@given(st.integers(-(10**21) + 1, 10**21 - 1))
-def test_an_amount_that_is_written_is_read_as_itself(nanos: int) -> None:
-    assert money.nano(Decimal(money.written(nanos))) == nanos
-
-
-@pytest.mark.parametrize(
-    ("nanos", "text"),
-    [(0, "0.00"), (1, "0.000000001"), (-31, "-0.000000031"), (10**9, "1.00"), (12_500_000_000, "12.50")],
-)
-def test_an_amount_has_two_places_or_as_many_as_it_needs(nanos: int, text: str) -> None:
-    assert money.written(nanos) == text
-
-
-@pytest.mark.parametrize("amount", ["0.0000000001", "1.2345678901e-3", "NaN", "Infinity", "-1e12"])
-def test_what_is_no_whole_number_of_nanos_is_refused(amount: str) -> None:
-    with pytest.raises(ValueError, match="expected"):
-        money.nano(Decimal(amount))
 
 
 def test_a_million_tokens_cost_what_the_table_says() -> None:
@@ -54,10 +32,10 @@ def test_two_prices_of_one_model_are_refused() -> None:
         price(table.model_copy(update={"prices": table.prices * 2}), "assistant", "cpu")
 
 
-@pytest.mark.parametrize("wrong", ["0.0001", "-1", "cheap", ".inf"])
+@pytest.mark.parametrize("wrong", ['"0.0001"', '"-1"', "cheap", "0.02"])
 def test_a_price_that_no_token_can_have_is_refused_with_its_line(tmp_path: Path, wrong: str) -> None:
     file = tmp_path / "cost.yaml"
-    file.write_text(f"prices:\n- {{model: a, hardware: cpu, prompt: 0, completion: {wrong}}}\n")
+    file.write_text(f"prices:\n- {{model: a, hardware: cpu, prompt: '0', completion: {wrong}}}\n")
     with pytest.raises(ConfigError, match=r"cost\.yaml:2: prices\.0\.completion: "):
         read_as(file, CostConfig)
 
@@ -68,5 +46,5 @@ def test_every_profile_has_a_price(profile: str) -> None:
 
 
 def _table(prompt: str, completion: str) -> CostConfig:
-    entry = PriceConfig(model="assistant", hardware="cpu", prompt=Decimal(prompt), completion=Decimal(completion))
+    entry = PriceConfig(model="assistant", hardware="cpu", prompt=prompt, completion=completion)
     return CostConfig(prices=(entry,))

@@ -57,7 +57,7 @@ class ChatMessage(_Body):
     refusal: None = None
 
 
-class _Generation(_Body):
+class Generation(_Body):
     """What both kinds of completions take."""
 
     NOT_SERVED: ClassVar[dict[str, str]] = {}
@@ -98,7 +98,7 @@ class _Generation(_Body):
         return cls.model_fields[info.field_name].default if value is None else value
 
     @model_validator(mode="after")
-    def _options_of_streams(self) -> _Generation:
+    def _options_of_streams(self) -> Generation:
         if self.stream_options is not None and not self.stream:
             raise ValueError("stream_options are for streams: send stream: true with them")
         return self
@@ -112,7 +112,7 @@ _TOOLS = "describe the tools in a message and ask for JSON by response_format"
 _TEXT_ONLY = "this model reads and writes text"
 
 
-class ChatCompletionRequest(_Generation):
+class ChatCompletionRequest(Generation):
     NOT_SERVED = {
         "tools": _TOOLS,
         "tool_choice": _TOOLS,
@@ -146,7 +146,7 @@ class ChatCompletionRequest(_Generation):
         return self
 
 
-class CompletionRequest(_Generation):
+class CompletionRequest(Generation):
     NOT_SERVED = {
         "echo": "leave it out",
         "suffix": "leave it out",

@@ -1,0 +1,96 @@
+"""The HTTP side of the gateway: which address leads where."""
+
+from __future__ import annotations
+
+import time
+
+import structlog
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from headrace.errors import HeadraceError, InvalidRequest, NotFound
+from headrace.gateway import answers
+from headrace.gateway.door import Door
+from headrace.gateway.http_exchange import Endpoint, HttpExchange
+from headrace.gateway.openai.completions import ChatCompletion, TextCompletion
+from headrace.gateway.openai.models import Models
+from headrace.gateway.v2.about import About
+from headrace.gateway.v2.inference import Generate, GenerateStream, Infer
+from headrace.gateway.v2.information import routes as v2_routes
+
+log = structlog.get_logger()
+
+_SECURITY = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+]
+
+
+class WrongMethod(InvalidRequest):
+    """This address is asked in another way."""
+
+    http_status = 405
+
+
+def app(door: Door, about: About) -> ASGIApp:
+    models = Models(door, int(time.time()))
+    routes = [
+        Route("/v1/chat/completions", Endpoint(door, ChatCompletion), methods=["POST"]),
+        Route("/v1/completions", Endpoint(door, TextCompletion), methods=["POST"]),
+        Route("/v1/models", models, methods=["GET"]),
+        Route("/v1/models/{model}", models, methods=["GET"]),
+        *v2_routes(door, about),
+        *_both(door, "infer", Infer),
+        *_both(door, "generate", Generate),
+        *_both(door, "generate_stream", GenerateStream),
+    ]
+    return Edge(Router(routes, redirect_slashes=False, default=_nothing_here))
+
+
+def _both(door: Door, way: str, kind: type[HttpExchange]) -> list[Route]:
+    """With a version of the model in the address, and without."""
+    endpoint = Endpoint(door, kind)
+    places = ("/v2/models/{model}", "/v2/models/{model}/versions/{version}")
+    return [Route(f"{place}/{way}", endpoint, methods=["POST"]) for place in places]
+
+
+async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:
+    raise NotFound("there is nothing at this address; see /openapi.json")
+
+
+class Edge:
+    """Around everything: headers of every answer, and an answer to what nobody else answered."""
+
+    def __init__(self, inner: ASGIApp) -> None:
+        self._inner = inner
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        started = False
+
+        async def sending(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message["headers"] = [*message["headers"], *_SECURITY]
+            await send(message)
+
+        try:
+            await self._inner(scope, receive, sending)
+        except HeadraceError as error:
+            await _tell(error, scope, sending, started)
+        except Exception:
+            log.exception("a defect in the gateway", path=scope["path"])
+            await _tell(HeadraceError("internal error; see the gateway's log"), scope, sending, started)
+
+
+async def _tell(error: HeadraceError, scope: Scope, send: Send, started: bool) -> None:
+    if started:
+        await send({"type": "http.response.body", "body": b""})
+        return
+    triton = scope["path"].startswith("/v2")
+    body = answers.triton_error(error) if triton else answers.openai_error(error)
+    await answers.send_whole(send, answers.json_body(body), error.http_status, answers.error_headers(error))

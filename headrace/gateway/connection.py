@@ -1,0 +1,79 @@
+"""What a request says beside its question: its id, how long it may take, what its headers wish."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from starlette.requests import Request
+from starlette.types import Receive
+
+from headrace.audit.record import Dialect
+from headrace.errors import InvalidRequest, RequestCancelled
+from headrace.gateway import trace
+from headrace.gateway.ask import CacheWish, Call
+from headrace.tenants.credentials import Credentials, is_loopback
+from headrace.tenants.identity import Authenticator, Identity
+
+TIMEOUT = "x-request-timeout"
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_SECONDS = re.compile(r"(?P<number>\d{1,9}(?:\.\d{1,6})?)(?P<unit>ms|s|)")
+
+
+def call_of(headers: Mapping[str, str], dialect: Dialect, operation: str) -> Call:
+    """Its id is the client's, if that is one, else a new one. `headers`: by small names."""
+    shown = headers.get("x-request-id", "")
+    request_id = shown if _REQUEST_ID.fullmatch(shown) else uuid.uuid4().hex
+    return Call(dialect, operation, request_id, trace.of(headers.get(trace.HEADER)).trace_id)
+
+
+async def identity(request: Request, authenticator: Authenticator, listens_on_loopback: bool) -> Identity:
+    """Raises `Unauthenticated`, `Forbidden`, `InvalidRequest`, `Unavailable`."""
+    shown = Credentials.of(
+        request.headers.items(),
+        query=request.url.query,
+        peer_is_loopback=request.client is not None and is_loopback(request.client.host),
+        listens_on_loopback=listens_on_loopback,
+    )
+    return await authenticator.authenticate(shown)
+
+
+def deadline(headers: Mapping[str, str]) -> float | None:
+    """On the event loop's clock, of `x-request-timeout`: seconds, or milliseconds with `ms`."""
+    value = headers.get(TIMEOUT)
+    if value is None:
+        return None
+    found = _SECONDS.fullmatch(value.strip())
+    if found is None:
+        raise InvalidRequest(TIMEOUT, f"expected seconds such as 2.5, or 500ms, got {value[:50]!r}")
+    seconds = float(found["number"]) / (1000 if found["unit"] == "ms" else 1)
+    return asyncio.get_running_loop().time() + seconds
+
+
+def cache_wish(headers: Mapping[str, str]) -> CacheWish:
+    """As HTTP's caches understand it (RFC 9111, 5.2.1)."""
+    said = {part.strip().lower() for part in headers.get("cache-control", "").split(",")}
+    return CacheWish(read=not said & {"no-cache", "no-store"}, write="no-store" not in said)
+
+
+@asynccontextmanager
+async def while_connected(receive: Receive) -> AsyncIterator[None]:
+    """Once the body is read. Raises `RequestCancelled` when the client goes away, whatever is being done."""
+    try:
+        async with asyncio.timeout(None) as gone:
+            watcher = asyncio.create_task(_watch(receive, gone))
+            try:
+                yield
+            finally:
+                watcher.cancel()
+    except TimeoutError:
+        raise RequestCancelled("the client went away before its answer was complete") from None
+
+
+async def _watch(receive: Receive, gone: asyncio.Timeout) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    gone.reschedule(asyncio.get_running_loop().time())

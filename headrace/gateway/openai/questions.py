@@ -1,0 +1,89 @@
+"""From OpenAI's requests to what Triton is asked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TypeVar
+
+import msgspec
+from pydantic import ValidationError
+
+from headrace.client import Question
+from headrace.errors import InvalidRequest
+from headrace.gateway.openai.requests import (
+    ChatCompletionRequest,
+    ChatMessage,
+    CompletionRequest,
+    Generation,
+    ResponseFormat,
+)
+
+_Request = TypeVar("_Request", bound=Generation)
+_ANY_OBJECT = '{"type":"object"}'
+
+
+def chat(body: bytes) -> tuple[Generation, Question]:
+    """Raises `InvalidRequest`."""
+    request = _read(ChatCompletionRequest, body)
+    question = replace(
+        _common(request),
+        messages=msgspec.json.encode([_message(one) for one in request.messages]).decode(),
+        max_tokens=request.max_completion_tokens or request.max_tokens,
+        return_log_probs=request.logprobs or None,
+        response_format=_schema(request.response_format),
+    )
+    return request, question
+
+
+def completion(body: bytes) -> tuple[Generation, Question]:
+    """Raises `InvalidRequest`."""
+    request = _read(CompletionRequest, body)
+    return request, replace(_common(request), text_input=request.text)
+
+
+def _read(kind: type[_Request], body: bytes) -> _Request:
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError as error:
+        raise invalid(error) from None
+
+
+def _common(request: Generation) -> Question:
+    return Question(
+        max_tokens=request.max_tokens,
+        min_tokens=request.min_tokens,
+        temperature=request.temperature,
+        top_k=request.top_k,
+        top_p=request.top_p,
+        random_seed=request.seed,
+        stop_words=request.stop_words,
+        frequency_penalty=request.frequency_penalty,
+        presence_penalty=request.presence_penalty,
+        repetition_penalty=request.repetition_penalty,
+    )
+
+
+def _message(message: ChatMessage) -> dict[str, str]:
+    content = message.content
+    text = content if isinstance(content, str) else "".join(part.text for part in content)
+    role = "system" if message.role == "developer" else message.role
+    said = {"role": role, "content": text}
+    return said if message.name is None else said | {"name": message.name}
+
+
+def _schema(wanted: ResponseFormat | None) -> str | None:
+    if wanted is None or wanted.type == "text":
+        return None
+    if wanted.json_schema is None:
+        return _ANY_OBJECT
+    return msgspec.json.encode(wanted.json_schema.schema_).decode()
+
+
+def invalid(error: ValidationError) -> InvalidRequest:
+    """The first mistake, with its place. What was sent is not repeated: it may be a text."""
+    found = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    place = ".".join(map(str, found["loc"])) or "body"
+    problem = found["msg"].removeprefix("Value error, ")
+    if found["type"] == "extra_forbidden":
+        problem = "there is no such field; remove it"
+    return InvalidRequest(place[:200], problem[:500])

@@ -1,0 +1,79 @@
+"""The way to Triton: one choice of one request, let in when there is a place, stopped when nobody waits for it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from headrace.admission.admission import Admission
+from headrace.client import Chunk, Client, Question
+from headrace.errors import DeadlineExceeded, HeadraceError, RequestCancelled, Unavailable
+from headrace.gateway.circuit import Circuit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    question: Question
+    """As Triton gets it."""
+    request_id: str
+    """No other one has it: by it the engine's work is stopped."""
+    stream: bool
+    tenant: str
+    priority: int
+    work: int
+    """Tokens of the prompt, and at most of the answer."""
+    deadline: float | None
+    """On the event loop's clock."""
+    seconds: float
+    """At most, whatever the deadline."""
+
+
+class Upstream:
+    def __init__(self, client: Client, admission: Admission, circuit: Circuit) -> None:
+        self._client = client
+        self._admission = admission
+        self._circuit = circuit
+
+    async def run(self, job: Job) -> AsyncGenerator[Chunk]:
+        """The chunks of a stream, or one that is the whole answer. Read it within `contextlib.aclosing`.
+
+        Raises `Overloaded`, `DeadlineExceeded`, `Unavailable`, and what the steps in Triton say.
+        """
+        self._circuit.check()
+        told = False
+        try:
+            async with (
+                self._admission.admit(
+                    job.tenant, job.priority, job.work, job.deadline, stream=job.stream
+                ) as ticket,
+                aclosing(self._chunks(job)) as chunks,
+            ):
+                async for chunk in chunks:
+                    if not told:
+                        told = True
+                        self._circuit.succeeded()
+                        if job.stream:
+                            ticket.first()
+                    if chunk.finish_reason is not None:
+                        ticket.done(chunk.completion_tokens or 0)
+                    yield chunk
+        except Unavailable:
+            told = True
+            self._circuit.failed()
+            raise
+        except (DeadlineExceeded, RequestCancelled):
+            raise
+        except HeadraceError:
+            told = True
+            self._circuit.succeeded()  # it answered, if only to say no
+            raise
+        finally:
+            if not told:
+                self._circuit.unknown()
+
+    def _chunks(self, job: Job) -> AsyncGenerator[Chunk]:
+        return self._client.stream(job.question, job.request_id) if job.stream else self._whole(job)
+
+    async def _whole(self, job: Job) -> AsyncGenerator[Chunk]:
+        yield await self._client.answer(job.question, job.seconds, job.request_id)

@@ -1,0 +1,66 @@
+"""Triton's gRPC service, as much of it as is public. Its other methods are not there: UNIMPLEMENTED."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import aclosing
+from typing import Any
+
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+from headrace.client import STREAM_MODEL, UNARY_MODEL
+from headrace.errors import EngineFailed, HeadraceError, InvalidRequest
+from headrace.gateway.door import Door
+from headrace.gateway.v2.about import PUBLIC, About
+from headrace.gateway.v2.calls import GrpcCall, refuse
+from headrace.gateway.v2.streaming import answer_all
+
+
+class Service(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
+    def __init__(self, door: Door, about: About) -> None:
+        self._door = door
+        self._about = about
+
+    async def ServerLive(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's names
+        return service_pb2.ServerLiveResponse(live=True)
+
+    async def ServerReady(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return service_pb2.ServerReadyResponse(ready=await self._door.ready())
+
+    async def ModelReady(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return service_pb2.ModelReadyResponse(ready=request.name in PUBLIC and await self._door.ready())
+
+    async def ServerMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return self._about.server()
+
+    async def ModelMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return await _told(context, self._about.metadata(request.name, request.version))
+
+    async def ModelConfig(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return await _told(context, self._about.config(request.name, request.version))
+
+    async def ModelStatistics(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return await _told(context, self._about.statistics(request.name, request.version))
+
+    async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802
+        try:
+            if request.model_name == STREAM_MODEL:
+                raise InvalidRequest("model", f"{STREAM_MODEL} streams: use ModelStreamInfer, or {UNARY_MODEL}")
+            async with aclosing(GrpcCall(self._door, context, "ModelInfer").answers(request)) as found:
+                async for response in found:
+                    return response
+            raise EngineFailed("Triton ended the request without an answer; send it again")
+        except HeadraceError as error:
+            await refuse(context, error)
+
+    async def ModelStreamInfer(self, requests: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
+        async with aclosing(answer_all(self._door, context, requests)) as found:
+            async for response in found:
+                yield response
+
+
+async def _told(context: Any, answer: Awaitable[Any]) -> Any:
+    try:
+        return await answer
+    except HeadraceError as error:
+        await refuse(context, error)

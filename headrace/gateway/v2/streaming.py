@@ -1,0 +1,74 @@
+"""A gRPC stream: many requests at once on one connection, each with a stream of answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+import structlog
+from tritonclient.grpc import service_pb2
+
+from headrace import error_codes
+from headrace.errors import HeadraceError, Overloaded
+from headrace.gateway.door import Door
+from headrace.gateway.v2.calls import GrpcCall
+
+log = structlog.get_logger()
+_MOST = 1024
+"""Requests of one stream that are answered at the same time."""
+
+
+async def answer_all(door: Door, context: Any, requests: AsyncIterator[Any]) -> AsyncGenerator[Any]:
+    """`ModelStreamInferResponse`s, of all requests as they come. An error ends its own request alone."""
+    stream = _Stream(GrpcCall(door, context, "ModelStreamInfer"))
+    reading = asyncio.create_task(stream.read(requests))
+    try:
+        while (response := await stream.ready.get()) is not None:
+            yield response
+    finally:
+        await _end([reading, *stream.running])
+
+
+class _Stream:
+    def __init__(self, call: GrpcCall) -> None:
+        self._call = call
+        self.ready: asyncio.Queue[Any] = asyncio.Queue(maxsize=64)
+        """A client that does not read holds up its own requests."""
+        self.running: set[asyncio.Task[None]] = set()
+
+    async def read(self, requests: AsyncIterator[Any]) -> None:
+        async for request in requests:
+            if len(self.running) >= _MOST:
+                await self._tell(request, Overloaded(f"at most {_MOST} requests at once on one stream", 1.0))
+                continue
+            task = asyncio.create_task(self._answer(request))
+            self.running.add(task)
+            task.add_done_callback(self.running.discard)
+        while self.running:
+            await asyncio.wait(set(self.running))
+        await self.ready.put(None)
+
+    async def _answer(self, request: Any) -> None:
+        try:
+            async with aclosing(self._call.answers(request)) as found:
+                async for response in found:
+                    await self.ready.put(service_pb2.ModelStreamInferResponse(infer_response=response))
+        except HeadraceError as error:
+            await self._tell(request, error)
+        except Exception:
+            log.exception("a defect in the gateway", method="ModelStreamInfer")
+            await self._tell(request, HeadraceError("internal error; see the gateway's log"))
+
+    async def _tell(self, request: Any, error: HeadraceError) -> None:
+        about = service_pb2.ModelInferResponse(model_name=request.model_name, id=request.id)
+        about.parameters["triton_final_response"].bool_param = True
+        message = error_codes.written(error)
+        await self.ready.put(service_pb2.ModelStreamInferResponse(error_message=message, infer_response=about))
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,2 @@
+save()
+return taken()

@@ -1,0 +1,99 @@
+"""Who asks: from what a request shows to a tenant and its settings."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from headrace.errors import Forbidden, Unauthenticated
+from headrace.tenants.credentials import Credentials
+from headrace.tenants.file import IssuerSection, Tenants
+from headrace.tenants.jwks import KeySet, loader
+from headrace.tenants.jwt_tokens import Tokens
+from headrace.tenants.keys import PREFIX
+from headrace.tenants.live import LiveTenants
+from headrace.tenants.settings import ANONYMOUS, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    tenant: str
+    subject: str
+    """Id of the key, or the token's `sub`; empty for the anonymous tenant."""
+    settings: Settings
+    how: Literal["key", "token", "anonymous"]
+
+
+class Authenticator:
+    """Used from the loop's thread. Keys never wait; a token does that was signed with a new key of its issuer."""
+
+    def __init__(self, live: LiveTenants, now: Callable[[], float] = time.time) -> None:
+        """`now`: seconds since 1970."""
+        self._live = live
+        self._now = now
+        self._tokens = Tokens(now)
+        self._key_sets: dict[tuple[IssuerSection, Path], KeySet] = {}
+        self._tenants: Tenants | None = None
+
+    def start(self) -> None:
+        """Fetches the issuers' keys before the first token comes. From within a running loop."""
+        self._current()
+
+    def close(self) -> None:
+        for key_set in self._key_sets.values():
+            key_set.close()
+        self._live.close()
+
+    async def authenticate(self, shown: Credentials) -> Identity:
+        """Raises `Unauthenticated`; `InvalidRequest` when more than one key is shown, or one in the query;
+        `Forbidden` for a good token of a tenant that is not here; `Unavailable` while an issuer's keys are not.
+        """
+        tenants = self._current()
+        found = shown.secret()
+        if found is None or found[0] == ANONYMOUS:
+            return _anonymous(tenants, shown)
+        secret, may_be_token = found
+        if may_be_token and "." in secret and not secret.startswith(PREFIX):
+            return await self._by_token(secret, tenants)
+        key = tenants.keys.find(secret, self._now())
+        return Identity(key.settings.tenant, key.id, key.settings, "key")
+
+    async def _by_token(self, text: str, tenants: Tenants) -> Identity:
+        token = await self._tokens.check(text)
+        settings = tenants.settings.get(token.tenant)
+        if settings is None:
+            raise Forbidden("the tenant that the token names is not known here; add it to tenants.yaml")
+        return Identity(token.tenant, token.subject, settings, "token")
+
+    def _current(self) -> Tenants:
+        tenants = self._live.current()
+        if tenants is not self._tenants:
+            self._trust(tenants)
+            self._tenants = tenants
+        return tenants
+
+    def _trust(self, tenants: Tenants) -> None:
+        """Issuers that stay as they were keep their keys."""
+        old, self._key_sets = self._key_sets, {}
+        for issuer in tenants.issuers:
+            name = issuer, tenants.folder
+            self._key_sets[name] = old.pop(name) if name in old else self._new(*name)
+        for gone in old.values():
+            gone.close()
+        self._tokens.trust({issuer.issuer: (issuer, keys) for (issuer, _), keys in self._key_sets.items()})
+
+    def _new(self, issuer: IssuerSection, folder: Path) -> KeySet:
+        key_set = KeySet(loader(issuer, folder), issuer.refresh_seconds, self._tokens.forget)
+        key_set.start()
+        return key_set
+
+
+def _anonymous(tenants: Tenants, shown: Credentials) -> Identity:
+    """A proxy on this machine would make all the world look as if it asked from here."""
+    here = shown.peer_is_loopback and shown.listens_on_loopback and not shown.through_proxy
+    if tenants.anonymous is None or not here:
+        raise Unauthenticated("no API key; send 'Authorization: Bearer <key>' or 'api-key: <key>'")
+    return Identity(ANONYMOUS, "", tenants.anonymous, "anonymous")
