@@ -17,10 +17,10 @@ from typing import Annotated, Any, get_args
 
 import msgspec
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from headrace import cli_tables
 from headrace.audit.chain import Position
 from headrace.audit.config import KEY_ENV, key_of
 from headrace.audit.query import Filter
@@ -37,7 +37,7 @@ NANO = 1_000_000_000
 """Parts of a currency's unit in which costs are counted."""
 
 app = typer.Typer(help="Verify, search and add up the audit log.", no_args_is_help=True)
-console = Console(highlight=False)
+console = cli_tables.console()
 
 FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="Folder with the log's segments.")]
 SinceOption = Annotated[

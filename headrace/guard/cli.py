@@ -11,15 +11,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from headrace import logs, paths
+from headrace import cli_tables, logs, paths
 from headrace.cli_errors import one_line_errors
 from headrace.guard.policy import Direction
 
 app = typer.Typer(help="Judge texts, measure the rails, train their heads.", no_args_is_help=True)
-console = Console(highlight=False)
+console = cli_tables.console()
 
 PolicyOption = Annotated[Path, typer.Option("--policy", help="Instead of the project's policy.yaml.")]
 # Each kind of processor has its own routines in OpenBLAS, and each number of threads another order of sums; the

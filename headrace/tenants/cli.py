@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from headrace import paths
+from headrace import cli_tables, paths
 from headrace.cli_errors import one_line_errors
 from headrace.cost.money import written
 from headrace.errors import ConfigError
@@ -21,7 +20,7 @@ from headrace.tenants.edit import Value
 from headrace.tenants.file import KeySection, TenantSection, parse
 
 app = typer.Typer(help="Who may ask, with which keys, and how much.", no_args_is_help=True)
-console = Console(highlight=False)
+console = cli_tables.console()
 
 _FILE = paths.PROJECT / "tenants.yaml"
 FileOption = Annotated[Path, typer.Option("--file", help="Instead of the project's tenants.yaml.")]
