@@ -84,6 +84,8 @@ def test_new_rails_are_built_on_the_side(file: Path) -> None:
     before = version(live.judge())
     write(file, FIRST.replace("apple", "pear").replace("0.5", "0.6"))
     until(lambda: version(live.judge()) != before, live)
+    (found,) = live.judge().judge([Asked("one", "prompt", Window("", "a pear"))])
+    assert found.verdict.action == "block"
     live.close()
 
 
@@ -120,13 +122,13 @@ def test_a_change_during_the_building_of_rails_is_not_undone_by_what_was_built(
 
 def test_bad_files_leave_no_threads(file: Path) -> None:
     live = LivePolicy(file, Silent())
-    before = threading.active_count()
+    before = set(threading.enumerate())
     with structlog.testing.capture_logs() as logs:
         for number in range(5):
             write(file, FIRST.replace("{fruit: {block: 0.5}}", f"{{canary: {{redact: 0.{number + 1}}}}}"))
             until(lambda: len(problems(logs)) == number + 1, live)  # noqa: B023
             until(lambda: live._building is None or not live._building.is_alive(), live)
-    assert threading.active_count() == before
+    until(lambda: not [one for one in threading.enumerate() if one not in before], live)
     live.close()
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tests.guarded_stack import GuardedStack
-from tests.triton.doors import STREAM, UNARY
-from tests.triton.guarded import ATTACK, SOON, told
+from tests.triton.doors import STREAM, UNARY, Door
+from tests.triton.guarded import ATTACK, CLEAN, SOON, repeated, told
 from tests.triton.http_port import metrics
 
 
@@ -26,6 +26,16 @@ def test_what_was_found_is_counted(guarded_stack: GuardedStack) -> None:
     for door in (UNARY, STREAM):
         door.infer(guarded_stack, {"text_input": ATTACK})
     assert count() == before + 2
+
+
+@pytest.mark.parametrize(("door", "step"), [(UNARY, "response"), (STREAM, "response_stream")], ids=str)
+def test_what_was_found_in_answers_is_counted_as_such(guarded_stack: GuardedStack, door: Door, step: str) -> None:
+    labels = f'action="flag",category="fruit",direction="response",step="safety_filter_{step}"'
+    request = repeated(f"Eat a papaya. {CLEAN}") | {"guard_policy": "buffered"}
+    door.infer(guarded_stack, request)
+    before = metrics(guarded_stack, f"headrace_guard_decisions_total{{{labels}}}")
+    door.infer(guarded_stack, request)
+    assert metrics(guarded_stack, f"headrace_guard_decisions_total{{{labels}}}") > before
 
 
 def test_prompts_and_answers_are_counted_by_verdict(guarded_stack: GuardedStack) -> None:

@@ -44,8 +44,10 @@ class TestPrompts:
         assert guarded_stack.stats().engine.generated_tokens - made < 5
 
     def test_a_card_does_not_reach_the_engine(self, guarded_stack: GuardedStack, door: Door) -> None:
-        text = f"My card is {CARD}, thanks. "
-        answer = door.infer(guarded_stack, repeated(text))
+        """The engine repeats what it got, and the answer's guard takes nothing out of that."""
+        request = repeated(f"My card is {CARD}, thanks. ") | {"guard_policy": "prompts"}
+        with guarded_stack.policy(prompts={"prompt": {"credit_card": {"redact": 0.8}}}):
+            answer = door.infer(guarded_stack, request)
         assert "[CREDIT_CARD], thanks." in answer.text
         assert "1111" not in answer.text
         assert told(answer)["prompt"]["redactions"] == {"credit_card": 1}
