@@ -8,7 +8,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,6 +23,7 @@ from headrace.cli_errors import EXIT_FAILED, one_line_errors
 from headrace.client import Chunk, Client, Question
 from headrace.config import Config
 from headrace.errors import ConfigError, StartupError, Unavailable
+from headrace.gateway.cli import gateway
 from headrace.guard.cli import app as guard_app
 from headrace.serving import differences, health, stack
 from headrace.serving.health import Health
@@ -45,6 +46,7 @@ console = Console(highlight=False, soft_wrap=True)
 app.add_typer(guard_app, name="guard")
 app.add_typer(tenants_app, name="tenant")
 app.add_typer(audit_app, name="audit")
+app.command()(gateway)
 
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="Instead of the project's headrace.yaml.")]
 
@@ -125,7 +127,7 @@ def up(config_file: ConfigFile = None) -> None:
                 f"a stack runs here (pid {status.pid}) with other settings: {'; '.join(different)}; "
                 "stop it first with `headrace down`, or choose another HTTP port"
             )
-        _print_addresses(status.http, status.grpc, status.metrics, folder)
+        _print_addresses(status.addresses, folder)
         console.print(f"running (pid {status.pid}); stop it with `headrace down`")
 
 
@@ -258,15 +260,24 @@ async def _ask(address: str, question: Question, seconds: float, as_json: bool) 
 def _print_ready(settings: Config, answer: Chunk, seconds: float) -> None:
     console.print(f"[bold]{FIRST_QUESTION}[/bold] {escape(answer.text.strip())}")
     console.print(f"ready in {seconds:.1f} s: {settings.engine.name}, {escape(settings.engine.model.name)}")
-    _print_addresses(**addresses(settings), folder=RunFolder.of(settings))
+    _print_addresses(addresses(settings), RunFolder.of(settings))
     console.print("Ctrl-C drains and stops")
 
 
-def _print_addresses(http: str, grpc: str, metrics: str, folder: RunFolder) -> None:
-    body = json.dumps({"text_input": FIRST_QUESTION, "max_tokens": 32})
-    console.print(f"  HTTP     {http}\n  gRPC     {grpc}\n  metrics  {metrics}")
+def _print_addresses(found: Mapping[str, str], folder: RunFolder) -> None:
+    names = {"gateway": "gateway", "http": "HTTP", "grpc": "gRPC", "metrics": "metrics"}
+    lines = [f"  {shown:8} {found[name]}" for name, shown in names.items() if name in found]
+    console.print("\n".join(lines))
     console.print(f"  log      {escape(str(folder.log_file))}")
-    typer.echo(f"curl -N {http}/v2/models/assistant_stream/generate_stream -d '{body}'")
+    if "gateway" in found:
+        messages = [{"role": "user", "content": FIRST_QUESTION}]
+        body = json.dumps({"model": "assistant", "messages": messages, "max_tokens": 32, "stream": True})
+        typer.echo(
+            f"curl -N {found['gateway']}/v1/chat/completions -H 'content-type: application/json' -d '{body}'"
+        )
+        return
+    body = json.dumps({"text_input": FIRST_QUESTION, "max_tokens": 32})
+    typer.echo(f"curl -N {found['http']}/v2/models/assistant_stream/generate_stream -d '{body}'")
 
 
 def _print_health(found: Health) -> None:

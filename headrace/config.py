@@ -1,8 +1,8 @@
 """The one configuration file, `headrace.yaml`: typed, unknown keys refused, env overrides.
 
 Environment variables override the file: `HEADRACE_ENGINE__NAME=mock` sets `engine.name`. The ports can also be
-set by plain names: `TRITON_HTTP_PORT`, `TRITON_GRPC_PORT`, `TRITON_METRICS_PORT`. A `HEADRACE_` name that is
-neither is refused.
+set by plain names: `TRITON_HTTP_PORT`, `TRITON_GRPC_PORT`, `TRITON_METRICS_PORT`, `GATEWAY_PORT`,
+`GATEWAY_GRPC_PORT`. A `HEADRACE_` name that is neither is refused.
 """
 
 from __future__ import annotations
@@ -42,11 +42,14 @@ OTHER_ENVS = (
 """Names with the prefix that set no key: this file, where things lie, the engine's socket in a running stack,
 words of the system prompt that no answer may hold, the keys of the hashes of texts and of the audit log, and where
 Redis is."""
-PORT_ENVS = {
-    "http_port": "TRITON_HTTP_PORT",
-    "grpc_port": "TRITON_GRPC_PORT",
-    "metrics_port": "TRITON_METRICS_PORT",
+PORT_ENVS: dict[tuple[str, str], str] = {
+    ("server", "http_port"): "TRITON_HTTP_PORT",
+    ("server", "grpc_port"): "TRITON_GRPC_PORT",
+    ("server", "metrics_port"): "TRITON_METRICS_PORT",
+    ("gateway", "port"): "GATEWAY_PORT",
+    ("gateway", "grpc_port"): "GATEWAY_GRPC_PORT",
 }
+"""Section and key of each port, and the plain name that sets it."""
 
 
 # What Kubernetes puts into every container for each service whose name starts with `headrace`.
@@ -218,9 +221,9 @@ def load(path: Path | None = None) -> Config:
     file = named or paths.PROJECT / "headrace.yaml"
     document = _read(file, must_exist=named is not None)
     values = dict(document.values)
-    ports = {field: os.environ[env] for field, env in PORT_ENVS.items() if os.environ.get(env)}
-    if isinstance(server := values.get("server"), dict | None):
-        values["server"] = (server or {}) | ports
+    for (section, key), env in PORT_ENVS.items():
+        if os.environ.get(env) and isinstance(said := values.get(section), dict | None):
+            values[section] = (said or {}) | {key: os.environ[env]}
     try:
         return Config(**values)
     except ValidationError as error:
@@ -287,7 +290,7 @@ def _overrides() -> dict[Location, str]:
     for name in os.environ:
         if name.startswith(ENV_PREFIX):
             found[tuple(name.removeprefix(ENV_PREFIX).lower().split("__"))] = f"${name}"
-    return found | {("server", field): f"${name}" for field, name in PORT_ENVS.items() if os.environ.get(name)}
+    return found | {place: f"${name}" for place, name in PORT_ENVS.items() if os.environ.get(name)}
 
 
 def _read(file: Path, must_exist: bool) -> Document:

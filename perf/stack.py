@@ -69,8 +69,7 @@ def running(config: Config) -> Iterator[Stack]:
 
     Raises `StartupError` with the line that `headrace up` printed.
     """
-    ports = dict(zip(PORT_ENVS, free_ports(len(PORT_ENVS)), strict=True))
-    config = config.model_copy(update={"server": config.server.model_copy(update=ports)})
+    config = on_free_ports(config)
     with config_file(config) as file:
         began = time.perf_counter()
         _headrace("up", file, _START_SECONDS)
@@ -80,6 +79,14 @@ def running(config: Config) -> Iterator[Stack]:
             _headrace("down", file, _STOP_SECONDS)
         # Only after a good run: its log is what explains a bad one.
         shutil.rmtree(RunFolder.of(config).root, ignore_errors=True)
+
+
+def on_free_ports(config: Config) -> Config:
+    sections: dict[str, dict[str, int]] = {}
+    for (section, key), port in zip(PORT_ENVS, free_ports(len(PORT_ENVS)), strict=True):
+        sections.setdefault(section, {})[key] = port
+    changed = {name: getattr(config, name).model_copy(update=ports) for name, ports in sections.items()}
+    return config.model_copy(update=changed)
 
 
 @contextlib.contextmanager

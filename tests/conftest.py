@@ -12,6 +12,7 @@ import pytest
 import structlog
 
 from perf.stack import NO_GUARDS
+from tests.gateway_stack import GatewayStack
 from tests.guarded_stack import GuardedStack
 from tests.stack import Stack
 
@@ -65,6 +66,14 @@ def stack() -> Iterator[Stack]:
 def mock_stack() -> Iterator[Stack]:
     """The engine without a model, behind the same Triton: fast, and its answers are known beforehand."""
     yield from _running(Stack(**MOCK))
+
+
+@pytest.fixture(scope="session")
+def gateway_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayStack]:
+    """The same engine, the shipped guards, and the gateway before them."""
+    tenants = tmp_path_factory.mktemp("gateway") / "tenants.yaml"
+    settings = {name: value for name, value in MOCK.items() if name != "HEADRACE_GUARD__POLICY"}
+    yield from _running(GatewayStack(tenants, **settings))
 
 
 @pytest.fixture(scope="session")

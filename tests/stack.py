@@ -29,12 +29,14 @@ class Stack:
     """`settings` are environment variables such as HEADRACE_ENGINE__MOCK__STEP_MS."""
 
     def __init__(self, **settings: str) -> None:
-        ports = dict(zip(PORT_ENVS.values(), free_ports(len(PORT_ENVS)), strict=True))
-        self.http_port, self.grpc_port, self.metrics_port = ports.values()
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("HEADRACE_", "TRITON_"))}
+        numbers = free_ports(len(PORT_ENVS))
+        self.http_port, self.grpc_port, self.metrics_port, self.gateway_port, self.gateway_grpc_port = numbers
+        ports = dict(zip(PORT_ENVS.values(), map(str, numbers), strict=True))
+        ours = ("HEADRACE_", "TRITON_", "GATEWAY_")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         if "HEADRACE_HOME" in os.environ:
             kept["HEADRACE_HOME"] = os.environ["HEADRACE_HOME"]
-        self.environment = kept | {name: str(port) for name, port in ports.items()} | settings
+        self.environment = kept | ports | settings
         self.folder = RunFolder(paths.run_folder(self.http_port))
         self.address = f"127.0.0.1:{self.grpc_port}"
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 import time
 
 import structlog
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from headrace.errors import HeadraceError, InvalidRequest, NotFound
-from headrace.gateway import answers
+from headrace.gateway import answers, origin
 from headrace.gateway.door import Door
+from headrace.gateway.health import routes as health_routes
 from headrace.gateway.http_exchange import Endpoint, HttpExchange
 from headrace.gateway.openai.completions import ChatCompletion, TextCompletion
 from headrace.gateway.openai.models import Models
+from headrace.gateway.site import routes as site_routes
 from headrace.gateway.v2.about import About
 from headrace.gateway.v2.inference import Generate, GenerateStream, Infer
 from headrace.gateway.v2.information import routes as v2_routes
@@ -41,12 +45,14 @@ def app(door: Door, about: About) -> ASGIApp:
         Route("/v1/completions", Endpoint(door, TextCompletion), methods=["POST"]),
         Route("/v1/models", models, methods=["GET"]),
         Route("/v1/models/{model}", models, methods=["GET"]),
+        *health_routes(door),
+        *site_routes(door),
         *v2_routes(door, about),
         *_both(door, "infer", Infer),
         *_both(door, "generate", Generate),
         *_both(door, "generate_stream", GenerateStream),
     ]
-    return Edge(Router(routes, redirect_slashes=False, default=_nothing_here))
+    return Edge(Router(routes, redirect_slashes=False, default=_nothing_here), door.listens_on_loopback)
 
 
 def _both(door: Door, way: str, kind: type[HttpExchange]) -> list[Route]:
@@ -63,8 +69,9 @@ async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:
 class Edge:
     """Around everything: headers of every answer, and an answer to what nobody else answered."""
 
-    def __init__(self, inner: ASGIApp) -> None:
+    def __init__(self, inner: ASGIApp, listens_on_loopback: bool) -> None:
         self._inner = inner
+        self._on_loopback = listens_on_loopback
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -79,9 +86,14 @@ class Edge:
             await send(message)
 
         try:
+            scope["app"] = self
+            origin.check(scope["method"], Headers(scope=scope), self._on_loopback)
             await self._inner(scope, receive, sending)
         except HeadraceError as error:
             await _tell(error, scope, sending, started)
+        except HTTPException as error:  # the router's: an address that is asked in another way
+            allowed = (error.headers or {}).get("Allow", "")
+            await _tell(WrongMethod("method", f"{scope['method']}; expected {allowed}"), scope, sending, started)
         except Exception:
             log.exception("a defect in the gateway", path=scope["path"])
             await _tell(HeadraceError("internal error; see the gateway's log"), scope, sending, started)

@@ -12,6 +12,8 @@ from headrace.yaml_file import Section
 class GatewayConfig(Section):
     """The front door."""
 
+    enabled: bool = False
+    """Whether the stack starts one."""
     host: str = "127.0.0.1"
     port: int = Field(8080, ge=1, le=65535)
     """OpenAI, Triton's HTTP, /metrics, /health, the page."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -9,6 +10,7 @@ from starlette.requests import Request
 from headrace.gateway import connection
 from headrace.gateway.config import GatewayConfig
 from headrace.gateway.exchange import Exchanges
+from headrace.gateway.metrics import Metrics
 from headrace.gateway.readiness import Readiness
 from headrace.tenants.identity import Authenticator, Identity
 
@@ -22,6 +24,9 @@ class Door:
     currency: str
     listens_on_loopback: bool
     readiness: Readiness
+    metrics: Metrics
+    shown: Callable[[], Mapping[str, str]]
+    """What the page tells of the gateway: name → value, for people."""
 
     async def ready(self) -> bool:
         return await self.readiness.ready()

@@ -48,8 +48,10 @@ class Entry:
     """Of each choice."""
     texts: dict[int, list[str]] = field(default_factory=dict)
     settling: asyncio.Task[None] | None = None
+    billed_prompt_tokens: int = 0
+    billed_completion_tokens: int = 0
     cost: int = 0
-    """Nano units, once it is settled."""
+    """Nano units; these three once it is settled."""
 
     def came(self, index: int, chunk: Chunk) -> None:
         if self.first is None and chunk.text:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,8 +12,11 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from headrace.errors import StartupError
 from headrace.gateway.config import GatewayConfig
+from headrace.serving import listen
 
+_BACKLOG = 2048
 _REFUSED = b"HTTP/1.1 %s\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
@@ -31,8 +35,6 @@ def http_server(app: ASGIApp, config: GatewayConfig) -> uvicorn.Server:
     return _Server(
         uvicorn.Config(
             app,
-            host=config.host,
-            port=config.port,
             http=Protocol,
             loop="none",
             lifespan="off",
@@ -43,9 +45,25 @@ def http_server(app: ASGIApp, config: GatewayConfig) -> uvicorn.Server:
             proxy_headers=False,
             timeout_keep_alive=75,
             limit_concurrency=config.max_connections,
-            backlog=2048,
+            timeout_graceful_shutdown=max(1, round(config.drain_seconds)),
         )
     )
+
+
+@contextmanager
+def listening(config: GatewayConfig) -> Iterator[socket.socket]:
+    """On the gateway's HTTP port. Raises `StartupError` when it is taken."""
+    address = listen.resolve(config.host)
+    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
+    with socket.socket(family) as found:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            found.bind((str(address), config.port))
+        except OSError as error:
+            raise StartupError(f"gateway.port: {config.port} cannot be used: {error.strerror}") from None
+        found.listen(_BACKLOG)
+        found.setblocking(False)
+        yield found
 
 
 class _LimitedProtocol(HttpToolsProtocol):

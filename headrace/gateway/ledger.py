@@ -76,6 +76,7 @@ class Ledger:
             last = entry.last.get(index)
             owed += await choice.close((last.completion_tokens or 0) if last else 0)
         prompt_tokens = entry.terms.prompt_tokens if entry.terms is not None and owed else 0
+        entry.billed_prompt_tokens, entry.billed_completion_tokens = prompt_tokens, owed
         entry.cost = self._price.of(prompt_tokens, owed)
         if entry.reservation is not None:
             await self._limits.settle(entry.reservation, Used(prompt_tokens + owed, entry.cost))

@@ -12,7 +12,7 @@ import structlog
 import uvloop
 
 from headrace import __version__, paths
-from headrace.admission.admission import Admission
+from headrace.admission import Admission
 from headrace.audit.writer import AuditLog
 from headrace.client import Client
 from headrace.config import Config
@@ -24,8 +24,9 @@ from headrace.gateway.circuit import Circuit
 from headrace.gateway.door import Door
 from headrace.gateway.exchange import Exchanges
 from headrace.gateway.grpc_server import start_grpc
-from headrace.gateway.http_server import http_server
+from headrace.gateway.http_server import http_server, listening
 from headrace.gateway.ledger import Ledger
+from headrace.gateway.metrics import Metrics
 from headrace.gateway.policies import LivePolicies
 from headrace.gateway.readiness import Readiness
 from headrace.gateway.rules import PUBLIC, Rules
@@ -50,48 +51,87 @@ async def _serve(config: Config, triton: str, audit_folder: Path) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with AsyncExitStack() as stack:
-        client = await stack.enter_async_context(Client(triton))
-        audit = await AuditLog.open(config.audit, config.audit.folder or audit_folder, config.audit.key())
-        stack.push_async_callback(audit.close)
-        limits = limit_store(config.limit_store)
-        stack.push_async_callback(limits.close)
+    async with AsyncExitStack() as parts:
+        client = await parts.enter_async_context(Client(triton))
         admission = Admission(config.admission)
-        authenticator = Authenticator(LiveTenants(config.gateway.tenants or paths.PROJECT / "tenants.yaml"))
-        stack.callback(authenticator.close)
-        authenticator.start()
-        version = model_version(config)
-        hash_key = os.environ.get(KEY_ENV, "").encode() or None
-        ledger = Ledger(
-            limits,
-            audit,
-            price(config.cost, PUBLIC, config.profile),
-            config.cost.currency,
-            version,
-            hash_key,
-            config.audit.on_error == "serve",
-            lambda entry: None,
-        )
-        choices = Choices(
-            Upstream(client, admission, Circuit()),
-            AnswerCache(config.gateway.cache_mb * 2**20, config.gateway.cache_seconds),
-        )
-        rules = Rules(config, LivePolicies(config.guard.policy))
-        exchanges = Exchanges(rules, ledger, choices, version, config.gateway.request_seconds)
-        loopback = listen.resolve(config.gateway.host).is_loopback
-        door = Door(
-            config.gateway, authenticator, exchanges, version, config.cost.currency, loopback, Readiness(client)
-        )
+        metrics = Metrics(config.cost.currency)
+        ledger = await _ledger(config, audit_folder, metrics, parts)
+        door = _door(config, client, admission, ledger, metrics, parts)
         about = About(client)
-        server = http_server(app(door, about), config.gateway)
-        grpc_server = await start_grpc(Service(door, about), config.gateway)
-        serving = asyncio.create_task(server.serve())
-        await stop.wait()
-        admission.close()
-        server.should_exit = True
-        await grpc_server.stop(config.gateway.drain_seconds)
-        await serving
+        http = http_server(app(door, about), config.gateway)
+        with listening(config.gateway) as socket:
+            grpc = await start_grpc(Service(door, about), config.gateway)
+            serving = asyncio.create_task(http.serve([socket]))
+            log.info("the gateway listens", port=config.gateway.port, grpc_port=config.gateway.grpc_port)
+            await stop.wait()
+            log.info("the gateway drains")
+            door.readiness.withdrawn = True
+            await asyncio.sleep(config.gateway.unready_seconds)
+            admission.close()
+            http.should_exit = True
+            await grpc.stop(config.gateway.drain_seconds)
+            await serving
         await ledger.drained()
+
+
+async def _ledger(config: Config, audit_folder: Path, metrics: Metrics, parts: AsyncExitStack) -> Ledger:
+    audit = await AuditLog.open(config.audit, config.audit.folder or audit_folder, config.audit.key())
+    parts.push_async_callback(audit.close)
+    limits = limit_store(config.limit_store)
+    parts.push_async_callback(limits.close)
+    return Ledger(
+        limits,
+        audit,
+        price(config.cost, PUBLIC, config.profile),
+        config.cost.currency,
+        model_version(config),
+        os.environ.get(KEY_ENV, "").encode() or None,
+        config.audit.on_error == "serve",
+        metrics.observe,
+    )
+
+
+def _door(
+    config: Config,
+    client: Client,
+    admission: Admission,
+    ledger: Ledger,
+    metrics: Metrics,
+    parts: AsyncExitStack,
+) -> Door:
+    gateway = config.gateway
+    authenticator = Authenticator(LiveTenants(gateway.tenants or paths.PROJECT / "tenants.yaml"))
+    parts.callback(authenticator.close)
+    authenticator.start()
+    circuit = Circuit()
+    cache = AnswerCache(gateway.cache_mb * 2**20, gateway.cache_seconds)
+    metrics.watch(admission, cache, circuit)
+    choices = Choices(Upstream(client, admission, circuit), cache)
+    rules = Rules(config, LivePolicies(config.guard.policy))
+    version = model_version(config)
+    return Door(
+        gateway,
+        authenticator,
+        Exchanges(rules, ledger, choices, version, gateway.request_seconds),
+        version,
+        config.cost.currency,
+        listen.resolve(gateway.host).is_loopback,
+        Readiness(client),
+        metrics,
+        lambda: _shown(version, admission, cache, circuit),
+    )
+
+
+def _shown(version: str, admission: Admission, cache: AnswerCache, circuit: Circuit) -> dict[str, str]:
+    now = admission.stats()
+    return {
+        "Model": version,
+        "In Triton": f"{now.in_flight} of {now.limit}",
+        "Waiting": str(now.waiting),
+        "Refused": str(sum(now.refused.values())),
+        "Cached": f"{len(cache)} ({cache.bytes / 2**20:.1f} MiB)",
+        "Triton": "away" if circuit.state != "closed" else "answers",
+    }
 
 
 def model_version(config: Config) -> str:

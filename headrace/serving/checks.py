@@ -32,10 +32,20 @@ _MEMORY_FILES = (
 
 def check_ports(config: Config) -> None:
     """Every port can be bound. Raises `StartupError` that names the setting and who holds the port."""
-    address = listen.resolve(config.server.host)
-    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
-    for field, variable in PORT_ENVS.items():
-        port = getattr(config.server, field)
+    hosts = {"server": config.server.host}
+    if config.gateway.enabled:
+        hosts["gateway"] = config.gateway.host
+    taken: dict[int, str] = {}
+    for (section, field), variable in PORT_ENVS.items():
+        if section not in hosts:
+            continue
+        host = hosts[section]
+        address = listen.resolve(host)
+        family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
+        port = getattr(getattr(config, section), field)
+        if port in taken:
+            raise StartupError(f"port {port} is that of {taken[port]} and of {section}.{field}; they must differ")
+        taken[port] = f"{section}.{field}"
         with socket.socket(family) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -43,8 +53,8 @@ def check_ports(config: Config) -> None:
             except OSError as error:
                 reason = _holder(port) or error.strerror or str(error)
                 raise StartupError(
-                    f"port {port} on {config.server.host} cannot be used: {reason}; "
-                    f"set {variable} (server.{field}) to a free port"
+                    f"port {port} on {host} cannot be used: {reason}; "
+                    f"set {variable} ({section}.{field}) to a free port"
                 ) from None
 
 

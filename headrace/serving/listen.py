@@ -1,4 +1,4 @@
-"""Where the server listens: `server.host` as the address that Triton understands."""
+"""Where the servers listen: a host as an address that they understand, and that their clients do."""
 
 from __future__ import annotations
 
@@ -21,6 +21,12 @@ def resolve(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
         raise StartupError(
             f"server.host: {host!r} is no address of this machine ({reason}); use 127.0.0.1, 0.0.0.0 or ::"
         ) from None
+
+
+def own(host: str) -> str:
+    """The same host, as a client of this machine writes it in an address."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    return f"[{host}]" if ":" in host else host
 
 
 def http_address(host: str) -> str:

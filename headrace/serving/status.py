@@ -8,6 +8,7 @@ import msgspec
 
 from headrace import __version__
 from headrace.config import Config
+from headrace.serving import listen
 from headrace.serving.keeper import Keeper
 from headrace.serving.keeper import State as PartState
 
@@ -37,7 +38,15 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     http: str
     grpc: str
     metrics: str
+    gateway: str | None = None
+    gateway_grpc: str | None = None
     parts: dict[str, PartStatus]
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """As `addresses` has them."""
+        names = ("http", "grpc", "metrics", "gateway", "gateway_grpc")
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
 
 
 def part_status(keeper: Keeper) -> PartStatus:
@@ -52,13 +61,15 @@ def part_status(keeper: Keeper) -> PartStatus:
 
 
 def addresses(config: Config) -> dict[str, str]:
-    """The three addresses, as a client of this machine writes them."""
-    server = config.server
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(server.host, server.host)  # noqa: S104
-    if ":" in host:
-        host = f"[{host}]"
-    return {
+    """As a client of this machine writes them: Triton's three, and the gateway's."""
+    server, gateway = config.server, config.gateway
+    host = listen.own(server.host)
+    found = {
         "http": f"http://{host}:{server.http_port}",
         "grpc": f"{host}:{server.grpc_port}",
         "metrics": f"http://{host}:{server.metrics_port}/metrics",
     }
+    if gateway.enabled:
+        found["gateway"] = f"http://{listen.own(gateway.host)}:{gateway.port}"
+        found["gateway_grpc"] = f"{listen.own(gateway.host)}:{gateway.grpc_port}"
+    return found

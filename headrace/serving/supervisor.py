@@ -20,6 +20,7 @@ from headrace.serving import probe, repository
 from headrace.serving.backoff import Backoff
 from headrace.serving.engine_worker import EngineWorker
 from headrace.serving.gate import Gate
+from headrace.serving.gateway_part import Gateway
 from headrace.serving.keeper import Keeper
 from headrace.serving.liveness import Liveness
 from headrace.serving.log_file import LogFile
@@ -37,6 +38,8 @@ _POLL_SECONDS = 0.05
 # Beyond Triton's own wait: unloading its models takes a second or two.
 _TRITON_STOP_SECONDS = 10.0
 _WORKER_STOP_SECONDS = 2.0
+# Beyond its own drain.
+_GATEWAY_STOP_SECONDS = 5.0
 
 log = structlog.get_logger()
 
@@ -67,6 +70,10 @@ class Supervisor:
         settled = config.server.settled_seconds
         self._worker_keeper = Keeper(self._worker, Backoff(settled=settled), limit, self._report)
         self._triton_keeper = Keeper(triton, Backoff(settled=settled), limit, self._report)
+        self._gateway_keeper: Keeper | None = None
+        if config.gateway.enabled:
+            gateway = Gateway(config, folder, log_file)
+            self._gateway_keeper = Keeper(gateway, Backoff(settled=settled), limit, self._report)
         self._started_at = time.time()
         self._start_seconds: float | None = None
         self._server_ready = False
@@ -90,18 +97,20 @@ class Supervisor:
         self._prepare()
         self._report()
         keepers = _tasks(self._worker_keeper.run(), self._triton_keeper.run())
+        doors = _tasks(self._gateway_keeper.run()) if self._gateway_keeper is not None else []
         watchers = _tasks(self._first_answer(), self._watch_readiness(), self._watch_liveness())
         (stop,) = _tasks(self._drain.wait())
         try:
-            await _first_failure_or(stop, [*keepers, *watchers])
+            await _first_failure_or(stop, [*keepers, *doors, *watchers])
             # A drain looks like a fault to them: not ready for long, and no new request is answered.
-            await _cancel(watchers)
+            await _cancel([*watchers, *doors])
+            await self._drain_gateway()
             if self._start_seconds is not None and not await self._drain_worker():
                 # It fails what still runs; Triton would wait for it.
                 await _cancel(keepers)
                 await self._worker_keeper.stop(_WORKER_STOP_SECONDS)
         finally:
-            await _cancel([stop, *keepers, *watchers])
+            await _cancel([stop, *keepers, *doors, *watchers])
             await self._stop_parts()
             await self._client.close()
 
@@ -141,7 +150,7 @@ class Supervisor:
             if ready != self._server_ready:
                 self._server_ready = ready
                 self._report()
-            if ready and self._parts_ready():
+            if ready and self._parts_ready() and self._gateway_ready():
                 self._opened.set()
             if ready or not self._parts_ready():
                 closed_since = None
@@ -187,6 +196,22 @@ class Supervisor:
     async def _worker_stats(self) -> WorkerStats | None:
         return await self._worker.stats(max(_STATS_SECONDS, self._config.server.probe_seconds / 2))
 
+    async def _drain_gateway(self) -> None:
+        """It refuses new requests and ends when the running ones have: what it waits for still has to run."""
+        if self._gateway_keeper is None:
+            return
+        self._draining = True
+        self._report()
+        gateway = self._config.gateway
+        seconds = gateway.unready_seconds + gateway.drain_seconds + _GATEWAY_STOP_SECONDS
+        stopping = asyncio.create_task(self._gateway_keeper.stop(seconds))
+        hurry = asyncio.create_task(self._now.wait())
+        await asyncio.wait((stopping, hurry), return_when=asyncio.FIRST_COMPLETED)
+        if not stopping.done() and self._gateway_keeper.process is not None:
+            await self._gateway_keeper.process.kill()
+        await stopping
+        hurry.cancel()
+
     async def _drain_worker(self) -> bool:
         """Refuse new requests and wait for the running ones. False when they did not end in time."""
         self._draining = True
@@ -212,6 +237,8 @@ class Supervisor:
         """Triton first: its steps still deliver what the worker has made."""
         with contextlib.suppress(OSError):
             self._folder.stop_file.touch()
+        if self._gateway_keeper is not None:
+            await self._gateway_keeper.stop(0)
         started = self._start_seconds is not None
         stopping = asyncio.create_task(self._triton_keeper.stop(_TRITON_STOP_SECONDS if started else 0))
         hurry = asyncio.create_task(self._now.wait())
@@ -223,14 +250,19 @@ class Supervisor:
         await self._worker_keeper.stop(0 if self._now.is_set() else _WORKER_STOP_SECONDS)
 
     def _parts_ready(self) -> bool:
+        """Those behind the server's own readiness."""
         return self._worker_keeper.state == "ready" and self._triton_keeper.state == "ready"
+
+    def _gateway_ready(self) -> bool:
+        return self._gateway_keeper is None or self._gateway_keeper.state == "ready"
 
     def _state(self) -> State:
         if self._draining:
             return "draining"
         if self._start_seconds is None:
             return "starting"
-        return "ready" if self._parts_ready() and self._server_ready else "degraded"
+        all_ready = self._parts_ready() and self._server_ready and self._gateway_ready()
+        return "ready" if all_ready else "degraded"
 
     def _report(self) -> None:
         """Write the status file. A stack that is well goes on without one."""
@@ -246,6 +278,8 @@ class Supervisor:
             "engine_worker": part_status(self._worker_keeper),
             "tritonserver": part_status(self._triton_keeper),
         }
+        if self._gateway_keeper is not None:
+            parts["gateway"] = part_status(self._gateway_keeper)
         return Status(
             state=self._state(),
             pid=os.getpid(),

@@ -12,13 +12,13 @@ import pytest
 
 from headrace import paths
 from headrace.build.triton import TritonDistribution
-from headrace.config import PORT_ENVS, Config
+from headrace.config import Config
 from headrace.errors import StartupError
 from headrace.serving.log_file import LogFile
 from headrace.serving.run_folder import RunFolder
 from headrace.serving.status import Status
 from headrace.serving.supervisor import Supervisor
-from perf.stack import free_ports
+from perf.stack import on_free_ports
 
 
 @pytest.fixture
@@ -29,8 +29,7 @@ def folder(tmp_path: Path) -> RunFolder:
 
 
 def config() -> Config:
-    ports = dict(zip(PORT_ENVS, free_ports(len(PORT_ENVS)), strict=True))
-    return Config(server=ports | {"unready_seconds": 0}, engine={"name": "mock"})
+    return on_free_ports(Config(server={"unready_seconds": 0}, engine={"name": "mock"}))
 
 
 @asynccontextmanager

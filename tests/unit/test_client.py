@@ -4,94 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import Counter
 from collections.abc import AsyncIterator
-from typing import Any
 
 import grpc
 import pytest
-from tritonclient.grpc import service_pb2, service_pb2_grpc
+from tritonclient.grpc import service_pb2_grpc
 
 from headrace.client import Client, Question, connection
 from headrace.client.failures import without_ensemble
 from headrace.errors import EngineFailed, HeadraceError, Unavailable
+from tests.fake_triton import FakeTriton, serving
 
 SECONDS = 20.0
 QUESTION = Question(text_input="Hi")
 
 
-class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
-    """Answers with its `pieces`; without a last one it goes on until it is stopped."""
-
-    def __init__(self) -> None:
-        self.pieces: tuple[str, ...] = ()
-        self.ends = False
-        """The last piece has a finish reason."""
-        self.breaks_off = False
-        """A stream ends after its pieces, without a finish reason."""
-        self.deaf_to = 0
-        """So many stops come too early to be heard."""
-        self.running: set[str] = set()
-        self.stops: Counter[str] = Counter()
-        self.came = asyncio.Event()
-        self._stopped = asyncio.Event()
-
-    async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
-        if request.model_name == "tensorrt_llm":
-            return self._stop(request.id)
-        self._begin(request.id)
-        if not self.ends:
-            await self._stopped.wait()
-            await context.abort(grpc.StatusCode.CANCELLED, "the request was stopped")
-        self.running.discard(request.id)
-        return _response("".join(self.pieces), "stop")
-
-    async def ModelStreamInfer(self, requests: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
-        request = await anext(aiter(requests))
-        self._begin(request.id)
-        for place, piece in enumerate(self.pieces, 1):
-            last = self.ends and place == len(self.pieces)
-            yield service_pb2.ModelStreamInferResponse(infer_response=_response(piece, "stop" if last else ""))
-        if not (self.ends or self.breaks_off):
-            await self._stopped.wait()
-            yield service_pb2.ModelStreamInferResponse(infer_response=_response("", "cancelled"))
-        self.running.discard(request.id)
-
-    def _begin(self, request_id: str) -> None:
-        self.running.add(request_id)
-        self.came.set()
-
-    def _stop(self, request_id: str) -> Any:
-        self.stops[request_id] += 1
-        if self.stops[request_id] > self.deaf_to:
-            self.running.discard(request_id)
-            self._stopped.set()
-        return service_pb2.ModelInferResponse(model_name="tensorrt_llm", id=request_id)
-
-
-def _response(text: str, reason: str) -> Any:
-    response = service_pb2.ModelInferResponse(model_name="assistant")
-    for name, value in (("text_output", text), ("finish_reason", reason)):
-        response.outputs.add(name=name, datatype="BYTES", shape=[1, 1])
-        data = value.encode()
-        response.raw_output_contents.append(len(data).to_bytes(4, "little") + data)
-    return response
-
-
 @pytest.fixture
 def triton() -> FakeTriton:
-    return FakeTriton()
+    """Goes on until it is stopped, unless a test says otherwise."""
+    triton = FakeTriton()
+    triton.ends = False
+    return triton
 
 
 @pytest.fixture
 async def client(triton: FakeTriton) -> AsyncIterator[Client]:
-    server = grpc.aio.server()
-    service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(triton, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    async with Client(f"127.0.0.1:{port}") as connected:
+    async with serving(triton) as address, Client(address) as connected:
         yield connected
-    await server.stop(None)
 
 
 async def _read(client: Client) -> str:

@@ -1,0 +1,71 @@
+"""What the gateway counts, for Prometheus: one registry, and few labels (dialects, known tenants, outcomes)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from headrace.admission import Admission
+from headrace.gateway.cache.store import AnswerCache
+from headrace.gateway.circuit import Circuit
+from headrace.gateway.entry import Entry
+
+_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.2, 2, 4, 8, 15, 30, 60, 120, 300)
+_NOBODY = "unknown"
+"""The tenant of who could not be told."""
+
+
+class Metrics:
+    def __init__(self, currency: str) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = self._counter(
+            "requests", "Requests by outcome", ("tenant", "dialect", "operation", "outcome")
+        )
+        self._tokens = self._counter("tokens", "Tokens that were billed", ("tenant", "kind"))
+        self._cost = self._counter("cost", f"Money that answers cost, in {currency}", ("tenant",))
+        self._cache = self._counter("cache", "Answers by where they came from", ("state",))
+        self._first = self._histogram("first_token_seconds", "From arrival to the first text of a stream")
+        self._whole = self._histogram("request_seconds", "From arrival to the end of an answer")
+
+    def watch(self, admission: Admission, cache: AnswerCache, circuit: Circuit) -> None:
+        """Shows what they say of themselves whenever somebody looks."""
+        self._gauge("concurrency_limit", "Requests that may be in Triton at once", lambda: admission.stats().limit)
+        self._gauge("in_flight", "Requests in Triton", lambda: admission.stats().in_flight)
+        self._gauge("waiting", "Requests that wait for a place", lambda: admission.stats().waiting)
+        self._gauge("cached_answers", "Answers in the cache", lambda: len(cache))
+        self._gauge("cached_bytes", "Bytes of the answers in the cache", lambda: cache.bytes)
+        self._gauge(
+            "circuit_open",
+            "1 while requests fail at once because Triton is away",
+            lambda: circuit.state != "closed",
+        )
+
+    def observe(self, entry: Entry) -> None:
+        """A request that has ended."""
+        tenant = entry.identity.tenant if entry.identity is not None else _NOBODY
+        call = entry.call
+        self._requests.labels(tenant, call.dialect, call.operation, entry.outcome).inc()
+        if entry.reservation is None:
+            return
+        self._tokens.labels(tenant, "prompt").inc(entry.billed_prompt_tokens)
+        self._tokens.labels(tenant, "completion").inc(entry.billed_completion_tokens)
+        self._cost.labels(tenant).inc(entry.cost / 1e9)
+        self._cache.labels(entry.cache).inc()
+        if entry.first is not None and entry.ask is not None and entry.ask.stream:
+            self._first.labels(call.dialect).observe(entry.first - entry.began)
+        if entry.error is None:
+            self._whole.labels(call.dialect).observe(asyncio.get_running_loop().time() - entry.began)
+
+    def page(self) -> bytes:
+        return generate_latest(self.registry)
+
+    def _counter(self, name: str, says: str, labels: tuple[str, ...]) -> Counter:
+        return Counter(f"headrace_gateway_{name}", says, labels, registry=self.registry)
+
+    def _histogram(self, name: str, says: str) -> Histogram:
+        return Histogram(f"headrace_gateway_{name}", says, ("dialect",), buckets=_SECONDS, registry=self.registry)
+
+    def _gauge(self, name: str, says: str, value: Callable[[], float]) -> None:
+        Gauge(f"headrace_gateway_{name}", says, registry=self.registry).set_function(value)
