@@ -61,6 +61,10 @@ class Entry:
 
     @property
     def completion_tokens(self) -> int:
+        """Those that came, or that the engine made for this request alone before its client left."""
+        return max(self.billed_completion_tokens, self._came())
+
+    def _came(self) -> int:
         return sum(chunk.completion_tokens or 0 for chunk in self.last.values())
 
     @property

@@ -218,6 +218,7 @@ async def test_who_leaves_pays_what_he_had_and_stops_the_engine(bench: Bench) ->
     ):
         await anext(pieces)
     (record,) = await bench.records()
+    assert record.completion_tokens in {1, 2}
     assert record.cost == 31 * 20 + record.completion_tokens * 80 == await bench.spent()
     assert (bench.triton.running, len(bench.triton.stops)) == (set(), 1)
 
