@@ -33,6 +33,8 @@ class GatewayStack(Stack):
             "HEADRACE_GATEWAY__ENABLED": "true",
             "HEADRACE_GATEWAY__TENANTS": str(tenants),
             "HEADRACE_GATEWAY__UNREADY_SECONDS": "0",
+            "HEADRACE_GATEWAY__READ_SECONDS": "2",
+            "HEADRACE_GATEWAY__MAX_BODY_BYTES": "1000000",
         }
         super().__init__(**ours | settings)
         self.url = f"http://127.0.0.1:{self.gateway_port}"

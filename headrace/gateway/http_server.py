@@ -17,6 +17,7 @@ from headrace.gateway.config import GatewayConfig
 from headrace.serving import listen
 
 _BACKLOG = 2048
+_TOO_BIG, _TOO_SLOW = b"431 Request Header Fields Too Large", b"408 Request Timeout"
 _REFUSED = b"HTTP/1.1 %s\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
@@ -73,6 +74,8 @@ class _LimitedProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._header_bytes = 0
         self._header_count = 0
+        self._unfinished = 0
+        """Bytes that came since the last request, of headers that have not ended."""
         self._slow: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -87,6 +90,11 @@ class _LimitedProtocol(HttpToolsProtocol):
         if self._slow is None and self._between_requests():
             self._await_headers()
         super().data_received(data)
+        if self._slow is not None:
+            # The parser keeps a header to itself until it has ended.
+            self._unfinished += len(data)
+            if self._unfinished > self.limits.max_header_bytes:
+                self._refuse(_TOO_BIG)
 
     def _between_requests(self) -> bool:
         cycle: RequestResponseCycle | None = self.cycle
@@ -113,10 +121,11 @@ class _LimitedProtocol(HttpToolsProtocol):
         self._header_bytes += size
         self._header_count += headers
         if self._header_bytes > self.limits.max_header_bytes or self._header_count > self.limits.max_headers:
-            self._refuse(b"431 Request Header Fields Too Large")
+            self._refuse(_TOO_BIG)
 
     def _await_headers(self) -> None:
-        self._slow = self.loop.call_later(self.limits.read_seconds, self._refuse, b"408 Request Timeout")
+        self._unfinished = 0
+        self._slow = self.loop.call_later(self.limits.read_seconds, self._refuse, _TOO_SLOW)
 
     def _headers_came(self) -> None:
         if self._slow is not None:

@@ -43,6 +43,9 @@ def routes(door: Door, about: About) -> list[Route]:
 
         return answer
 
+    async def config(model: str, version: str) -> Any:
+        return (await about.config(model, version)).config  # over HTTP Triton shows it alone
+
     async def server(request: Request) -> tuple[int, Body]:
         return 200, answers.json_body(as_json(about.server()))
 
@@ -64,7 +67,7 @@ def routes(door: Door, about: About) -> list[Route]:
         found += [
             (place, told(about.metadata)),
             (f"{place}/ready", ready),
-            (f"{place}/config", told(about.config)),
+            (f"{place}/config", told(config)),
             (f"{place}/stats", told(about.statistics)),
         ]
     return [Route(path, _Get(answer), methods=["GET"]) for path, answer in found]

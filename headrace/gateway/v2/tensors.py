@@ -41,6 +41,8 @@ def question(tensors: Iterable[Tensor]) -> Question:
         _check_shape(tensor)
         for value in tensor.values:
             _check_value(name, kind.datatype, value)
+            if problem := kind.problem(value):
+                raise InvalidRequest(name, problem)
         found[name] = tuple(tensor.values) if name == _MANY else tensor.values[0]
     return Question(**found)
 
