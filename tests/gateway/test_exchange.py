@@ -194,7 +194,7 @@ async def test_who_wants_no_cache_gets_none(bench: Bench, wish: CacheWish) -> No
 
 
 async def test_32_at_once_run_the_engine_once_and_pay_once(bench: Bench) -> None:
-    bench.triton.pieces, bench.triton.pause = ("The ", "river."), 0.02
+    bench.triton.pieces, bench.triton.pause = ("The ", "river."), 0.5
     texts = await asyncio.gather(*(bench.read(ask(), _rich()) for _ in range(32)))
     assert (set(texts), bench.triton.runs) == ({"The river."}, 1)
     records = await bench.records()
@@ -292,7 +292,7 @@ async def test_what_triton_says_is_told_and_gives_back_all_that_was_reserved(ben
 
 async def test_a_deadline_in_a_stream_stops_the_engine(bench: Bench) -> None:
     bench.triton.pieces, bench.triton.ends = ("The ",), False
-    soon = asyncio.get_running_loop().time() + 0.3
+    soon = asyncio.get_running_loop().time() + 2.0
     with pytest.raises(DeadlineExceeded):
         await bench.read(ask(deadline=soon))
     (record,) = await bench.records()
