@@ -15,8 +15,8 @@ from typing import Any, Self
 import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from headrace.client import ENGINE_MODEL, STREAM_MODEL, Question, tensors
-from headrace.client.tensors import BOOL, INT32, Message, Outputs
+from headrace.client import STREAM_MODEL, Question, tensors
+from headrace.client.tensors import INT32, Message, Outputs
 from headrace.errors import HeadraceError
 from perf.prompts import Prompt
 
@@ -77,12 +77,6 @@ def engine_question(prompt: Prompt, tokens: int) -> Message:
     tensors.add(message, "input_ids", INT32, prompt.token_ids)
     tensors.add(message, "max_tokens", INT32, (tokens,))
     tensors.add(message, "min_tokens", INT32, (tokens,))
-    return message
-
-
-def stop(request_id: str) -> Message:
-    message = service_pb2.ModelInferRequest(model_name=ENGINE_MODEL, id=request_id)
-    tensors.add(message, "stop", BOOL, (True,))
     return message
 
 

@@ -22,6 +22,7 @@ from headrace.errors import EngineFailed, HeadraceError, Unavailable
 
 UNARY_MODEL = "assistant"
 STREAM_MODEL = "assistant_stream"
+PUBLIC_MODELS = (UNARY_MODEL, STREAM_MODEL)
 ENGINE_MODEL = "tensorrt_llm"
 # For how long a request is told to stop that nobody waits for, and the pause before it is told again; it doubles.
 _STOP_SECONDS = 2.0
@@ -107,9 +108,7 @@ class Client:
 
     async def stop(self, request_id: str, seconds: float = _STOP_SECONDS) -> None:
         """Stop every running request with this id. Unknown ids are ignored."""
-        message = service_pb2.ModelInferRequest(model_name=ENGINE_MODEL, id=request_id)
-        tensors.add(message, "stop", BOOL, (True,))
-        await self._infer(message, seconds)
+        await self._infer(stop_message(request_id), seconds)
 
     async def ask(self, method: str, request: Any, seconds: float) -> Any:
         """Another method of Triton's service, such as `ModelMetadata`."""
@@ -168,6 +167,13 @@ async def _end(call: asyncio.Task[Any]) -> None:
     """Cancel a call and take note of how it ended, which nobody else asks any more."""
     call.cancel()
     await asyncio.gather(call, return_exceptions=True)
+
+
+def stop_message(request_id: str) -> Message:
+    """Stops what runs in the engine under this id."""
+    message = service_pb2.ModelInferRequest(model_name=ENGINE_MODEL, id=request_id)
+    tensors.add(message, "stop", BOOL, (True,))
+    return message
 
 
 def _new_id() -> str:

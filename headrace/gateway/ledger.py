@@ -109,9 +109,10 @@ class Ledger:
     def _record(self, entry: Entry) -> AuditRecord:
         call, terms, identity = entry.call, entry.terms, entry.identity
         ended = asyncio.get_running_loop().time()
-        prompt = terms.conversation.as_prompt() if terms is not None else None
-        answer = "\0".join(entry.answer) if entry.texts else None
         told = identity is not None and identity.settings.store_text
+        wanted = told or self._hash_key is not None
+        prompt = terms.conversation.as_prompt() if wanted and terms is not None else None
+        answer = "\0".join(entry.answer) if wanted and entry.texts else None
         return AuditRecord(
             time=timestamp(entry.at),
             request_id=call.request_id,

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from headrace import __version__
-from headrace.client import STREAM_MODEL, UNARY_MODEL
+from headrace.client import PUBLIC_MODELS
 from headrace.client.question import INPUTS
 from headrace.gateway.openai.requests import ChatCompletionRequest, CompletionRequest
 from headrace.gateway.v2.tensors import OUTPUTS
@@ -94,7 +94,7 @@ def _triton() -> dict[str, Any]:
     return found
 
 
-_MODELS = {"type": "string", "enum": [UNARY_MODEL, STREAM_MODEL]}
+_MODELS = {"type": "string", "enum": list(PUBLIC_MODELS)}
 
 
 def _inference(operation: str, request: str, content: dict[str, Any]) -> dict[str, Any]:

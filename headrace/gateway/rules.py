@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, replace
 
-from headrace.client import STREAM_MODEL, UNARY_MODEL, Question
+from headrace.client import PUBLIC_MODELS, UNARY_MODEL, Question
 from headrace.config import Config
 from headrace.errors import Forbidden, InvalidRequest, NotFound
 from headrace.gateway.ask import Ask
@@ -15,7 +15,6 @@ from headrace.text.conversation import Conversation, PromptEncoder, conversation
 
 PUBLIC = UNARY_MODEL
 """The one model that tenants know, by either of its doors."""
-_DOORS = frozenset({UNARY_MODEL, STREAM_MODEL})
 _SHORT = 20_000
 """Characters of a prompt that is tokenized at once; more of them would hold up others."""
 
@@ -42,7 +41,7 @@ class Rules:
 
     async def terms(self, settings: Settings, ask: Ask) -> Terms:
         """Raises `NotFound`, `Forbidden`, `InvalidRequest`."""
-        if ask.model not in _DOORS:
+        if ask.model not in PUBLIC_MODELS:
             raise NotFound(f"model: there is no model {ask.model[:100]!r}; there is {PUBLIC!r}")
         if not settings.allows_model(PUBLIC):
             raise Forbidden(f"model: {PUBLIC!r} is not one of this tenant's models")

@@ -8,7 +8,6 @@ from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from headrace.errors import HeadraceError
 from headrace.gateway import answers
 from headrace.gateway.answers import Body
 from headrace.gateway.door import Door
@@ -69,10 +68,6 @@ class _Status:
         self._door = door
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            identity = await self._door.identity(Request(scope, receive))
-            said = {"ready": await self._door.ready(), "tenant": identity.tenant, "shown": self._door.shown()}
-            await answers.send_whole(send, answers.json_body(said))
-        except HeadraceError as error:
-            body = answers.json_body(answers.openai_error(error))
-            await answers.send_whole(send, body, error.http_status, answers.error_headers(error))
+        identity = await self._door.identity(Request(scope, receive))
+        said = {"ready": await self._door.ready(), "tenant": identity.tenant, "shown": self._door.shown()}
+        await answers.send_whole(send, answers.json_body(said))

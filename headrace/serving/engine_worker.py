@@ -62,9 +62,7 @@ class EngineWorker:
         self._folder.socket.unlink(missing_ok=True)
 
     def explain(self, process: ChildProcess) -> str | None:
-        """The one line that the worker prints last when it cannot start."""
-        last = process.last_lines[-1] if process.last_lines else ""
-        return last.removeprefix("error: ") if last.startswith("error: ") else None
+        return process.own_error
 
     async def stats(self, seconds: float = _ANSWER_SECONDS) -> WorkerStats | None:
         """What the worker says of itself; None when it does not answer."""

@@ -55,9 +55,7 @@ class Gateway:
         pass
 
     def explain(self, process: ChildProcess) -> str | None:
-        """The one line that it prints last when it cannot start."""
-        last = process.last_lines[-1] if process.last_lines else ""
-        return last.removeprefix("error: ") if last.startswith("error: ") else None
+        return process.own_error
 
 
 def _lives(config: Config) -> bool:

@@ -84,6 +84,12 @@ class ChildProcess:
         return self._process.pid
 
     @property
+    def own_error(self) -> str | None:
+        """The one line that a program of ours prints last when it cannot start."""
+        last = self.last_lines[-1] if self.last_lines else ""
+        return last.removeprefix("error: ") if last.startswith("error: ") else None
+
+    @property
     def returncode(self) -> int | None:
         return self._process.returncode
 

@@ -16,10 +16,10 @@ import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from headrace.client import STREAM_MODEL
+from headrace.client import STREAM_MODEL, stop_message
 from headrace.client.tensors import Message
 from perf.core.plan import NEW_TOKENS, PROMPT_TOKENS, Plan
-from perf.load import LoadClient, LoadFailed, engine_question, question, stop
+from perf.load import LoadClient, LoadFailed, engine_question, question
 from perf.prompts import PromptMaker
 from perf.records import Recorder
 from perf.sides import limit_seconds
@@ -62,7 +62,7 @@ async def _stop_one(client: LoadClient, watch: WorkerWatch, message: Message) ->
     rest = asyncio.create_task(_last_reason(stream))
     await asyncio.sleep(random.uniform(0, _SPREAD_SECONDS))
     began = time.monotonic()
-    stopping = asyncio.create_task(client.infer(stop(message.id)))
+    stopping = asyncio.create_task(client.infer(stop_message(message.id)))
     freed = await watch.until_cancelled(cancelled_before)
     await stopping
     reason, answered = await asyncio.wait_for(rest, LIMIT_SECONDS)

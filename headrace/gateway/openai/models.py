@@ -7,7 +7,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from headrace.errors import HeadraceError, NotFound
+from headrace.errors import NotFound
 from headrace.gateway import answers
 from headrace.gateway.door import Door
 from headrace.gateway.rules import PUBLIC
@@ -22,11 +22,7 @@ class Models:
         self._model = {"id": PUBLIC, "object": "model", "created": since, "owned_by": "headrace"}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await answers.send_whole(send, answers.json_body(await self._found(Request(scope, receive))))
-        except HeadraceError as error:
-            body = answers.json_body(answers.openai_error(error))
-            await answers.send_whole(send, body, error.http_status, answers.error_headers(error))
+        await answers.send_whole(send, answers.json_body(await self._found(Request(scope, receive))))
 
     async def _found(self, request: Request) -> dict[str, Any]:
         identity = await self._door.identity(request)

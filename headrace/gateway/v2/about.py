@@ -9,10 +9,9 @@ from google.protobuf.message import Message
 from tritonclient.grpc import service_pb2
 
 from headrace import __version__
-from headrace.client import STREAM_MODEL, UNARY_MODEL, Client
+from headrace.client import PUBLIC_MODELS, Client
 from headrace.errors import NotFound
 
-PUBLIC = (UNARY_MODEL, STREAM_MODEL)
 VERSION = "1"
 _EXTENSIONS = ("binary_tensor_data", "model_configuration", "statistics", "generate")
 
@@ -42,14 +41,14 @@ class About:
         if model:
             _check(model, version)
         found = service_pb2.ModelStatisticsResponse()
-        for name in (model,) if model else PUBLIC:
+        for name in (model,) if model else PUBLIC_MODELS:
             request = service_pb2.ModelStatisticsRequest(name=name)
             found.MergeFrom(await self._client.ask("ModelStatistics", request, self._seconds))
         return found
 
 
 def _check(model: str, version: str) -> None:
-    if model not in PUBLIC or version not in {"", VERSION}:
+    if model not in PUBLIC_MODELS or version not in {"", VERSION}:
         raise NotFound(f"model: there is no model {model[:100]!r} of version {version[:20] or VERSION!r}")
 
 

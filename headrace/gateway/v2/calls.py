@@ -12,13 +12,13 @@ from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from headrace.client import STREAM_MODEL
+from headrace.client import PUBLIC_MODELS, STREAM_MODEL
 from headrace.errors import HeadraceError, NotFound, RateLimited
 from headrace.gateway import connection
 from headrace.gateway.ask import Ask
 from headrace.gateway.door import Door
 from headrace.gateway.v2 import messages, tensors
-from headrace.gateway.v2.about import PUBLIC, VERSION
+from headrace.gateway.v2.about import VERSION
 from headrace.tenants.credentials import Credentials, is_loopback
 from headrace.tenants.identity import Identity
 
@@ -43,7 +43,7 @@ class GrpcCall:
 
         async def read() -> Ask:
             nonlocal names
-            if request.model_name not in PUBLIC or request.model_version not in {"", VERSION}:
+            if request.model_name not in PUBLIC_MODELS or request.model_version not in {"", VERSION}:
                 raise NotFound(f"model: there is no model {request.model_name[:100]!r} of this version")
             names = messages.outputs_of(request)
             return Ask(

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from headrace.client import STREAM_MODEL, UNARY_MODEL, Chunk
+from headrace.client import PUBLIC_MODELS, STREAM_MODEL, UNARY_MODEL, Chunk
 from headrace.errors import HeadraceError, InvalidRequest, NotFound
 from headrace.gateway import answers, bodies, connection
 from headrace.gateway.answers import Body
@@ -16,10 +16,10 @@ from headrace.gateway.ask import Ask
 from headrace.gateway.exchange import Exchange, Piece
 from headrace.gateway.http_exchange import HttpExchange
 from headrace.gateway.v2 import requests, tensors
+from headrace.gateway.v2.about import VERSION
 from headrace.gateway.v2.requests import HEADER_LENGTH
 from headrace.gateway.v2.tensors import OUTPUTS, Tensor
 
-VERSION = "1"
 _BINARY = "application/octet-stream"
 
 
@@ -51,7 +51,7 @@ class _Inference(HttpExchange):
     def served(self) -> str:
         """The model in the address. Raises `NotFound`, and `InvalidRequest` for the wrong way into it."""
         model, version = self.request.path_params["model"], self.request.path_params.get("version", VERSION)
-        if model not in {UNARY_MODEL, STREAM_MODEL} or version != VERSION:
+        if model not in PUBLIC_MODELS or version != VERSION:
             raise NotFound(f"model: there is no model {model[:100]!r} of version {version[:20]!r}")
         if model == STREAM_MODEL and not self.streams:
             raise InvalidRequest("model", f"{model} answers in streams: use generate_stream, or {UNARY_MODEL}")

@@ -9,11 +9,11 @@ from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from headrace.errors import HeadraceError
+from headrace.client import PUBLIC_MODELS
 from headrace.gateway import answers
 from headrace.gateway.answers import Body
 from headrace.gateway.door import Door
-from headrace.gateway.v2.about import PUBLIC, About, as_json
+from headrace.gateway.v2.about import About, as_json
 
 Answer = Callable[[Request], Awaitable[tuple[int, Body]]]
 _EMPTY = Body(b"", [])
@@ -26,12 +26,8 @@ class _Get:
         self._answer = answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            status, body = await self._answer(Request(scope, receive))
-            await answers.send_whole(send, body, status)
-        except HeadraceError as error:
-            body = answers.json_body(answers.triton_error(error))
-            await answers.send_whole(send, body, error.http_status, answers.error_headers(error))
+        status, body = await self._answer(Request(scope, receive))
+        await answers.send_whole(send, body, status)
 
 
 def routes(door: Door, about: About) -> list[Route]:
@@ -53,7 +49,7 @@ def routes(door: Door, about: About) -> list[Route]:
         return 200, _EMPTY
 
     async def ready(request: Request) -> tuple[int, Body]:
-        known = request.path_params.get("model", PUBLIC[0]) in PUBLIC
+        known = request.path_params.get("model", PUBLIC_MODELS[0]) in PUBLIC_MODELS
         return (200 if known and await door.ready() else 400), _EMPTY
 
     model, version = "/v2/models/{model}", "/v2/models/{model}/versions/{version}"

@@ -8,10 +8,10 @@ from typing import Any
 
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from headrace.client import STREAM_MODEL, UNARY_MODEL
+from headrace.client import PUBLIC_MODELS, STREAM_MODEL, UNARY_MODEL
 from headrace.errors import EngineFailed, HeadraceError, InvalidRequest
 from headrace.gateway.door import Door
-from headrace.gateway.v2.about import PUBLIC, About
+from headrace.gateway.v2.about import About
 from headrace.gateway.v2.calls import GrpcCall, refuse
 from headrace.gateway.v2.streaming import answer_all
 
@@ -28,7 +28,7 @@ class Service(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[mi
         return service_pb2.ServerReadyResponse(ready=await self._door.ready())
 
     async def ModelReady(self, request: Any, context: Any) -> Any:  # noqa: N802
-        return service_pb2.ModelReadyResponse(ready=request.name in PUBLIC and await self._door.ready())
+        return service_pb2.ModelReadyResponse(ready=request.name in PUBLIC_MODELS and await self._door.ready())
 
     async def ServerMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802
         return self._about.server()
