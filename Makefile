@@ -11,7 +11,7 @@ WORKERS := 2
 NOTHING_RUNS = echo "headrace: not set up, so nothing runs; 'make up' sets up and starts"
 
 ##@ Use
-.PHONY: help setup setup-detoxify serve up down status ask
+.PHONY: help setup setup-detoxify setup-aiperf serve up down status ask
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} \
 		/^[a-z][a-z-]*:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ setup: ## Bring what is missing: .venv, packages, Triton, the model (PYTHON=pyth
 
 setup-detoxify: setup ## Add torch, for the rails detoxify and classifiers of policy.yaml
 	@build/detoxify.sh
+
+setup-aiperf: setup ## Bring NVIDIA's aiperf, in an environment of its own
+	@build/aiperf.sh
 
 serve: setup ## Start everything in the foreground; Ctrl-C drains and stops
 	@$(BIN)/headrace serve
@@ -43,7 +46,7 @@ ask: ## Ask one question of the running stack: make ask Q="What is the capital o
 	@$(BIN)/headrace ask -- "$$QUESTION"
 
 ##@ Develop
-.PHONY: test lint format types check lock lock-detoxify hooks
+.PHONY: test lint format types check lock lock-detoxify lock-aiperf screenshots hooks
 test: setup ## Run the tests, on the real Triton (ARGS="-k name"; WORKERS=1: slower, less memory)
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
@@ -72,14 +75,28 @@ lock-detoxify: setup ## Write requirements-detoxify.lock anew (UPGRADE=1 takes n
 		--constraints requirements.lock $$(sed -nE 's/^([a-z0-9._-]+)==.*/--no-emit-package \1/p' requirements.lock) \
 		$(if $(UPGRADE),--upgrade) --output-file requirements-detoxify.lock
 
+lock-aiperf: setup ## Write requirements-aiperf.lock anew from build/aiperf.in (UPGRADE=1 takes newer versions)
+	@$(BIN)/uv pip compile build/aiperf.in --universal --generate-hashes --no-header --quiet --python-version 3.11 \
+		--system-certs $(if $(UPGRADE),--upgrade) --output-file requirements-aiperf.lock
+
+screenshots: setup ## Take the docs' pictures of the running gateway's page
+	@$(BIN)/python -m tests.gateway.page.screenshots http://127.0.0.1:$(or $(GATEWAY_PORT),8080) docs/images
+
 hooks: setup ## Run the checks of .pre-commit-config.yaml before every commit
 	@$(BIN)/pre-commit install
 
 ##@ Measure
 .PHONY: perf bench-core
-perf: setup ## Measure the stack with NVIDIA's perf_analyzer (ARGS="--help")
+perf: setup ## Measure the stack with NVIDIA's perf_analyzer (ARGS="--gateway", ARGS="--help")
 	@$(BIN)/python -m headrace.build perf
 	@$(BIN)/python -m perf $(ARGS)
+
+.PHONY: locust aiperf
+locust: setup ## Load the running gateway with realistic users; web UI, or ARGS="--headless"
+	@$(BIN)/python -m perf.locust $(ARGS)
+
+aiperf: setup-aiperf ## Profile the running gateway with NVIDIA's aiperf (ARGS="--help")
+	@$(BIN)/python -m perf.aiperf $(ARGS)
 
 bench-core: setup ## Compare the stack with the bare engine in one run (ARGS="--help")
 	@$(BIN)/python -m perf.bench_core $(ARGS)
@@ -87,6 +104,10 @@ bench-core: setup ## Compare the stack with the bare engine in one run (ARGS="--
 .PHONY: bench-guard
 bench-guard: setup ## Measure what the guards cost, in one run with guards off (ARGS="--help")
 	@$(BIN)/python -m perf.bench_guard $(ARGS)
+
+.PHONY: bench-gateway
+bench-gateway: setup ## Measure what the gateway adds, in one run with Triton itself (ARGS="--help")
+	@$(BIN)/python -m perf.bench_gateway $(ARGS)
 
 .PHONY: redteam
 redteam: setup ## Attack a stack of its own, and list what the guards miss (ARGS=--running: the one that runs)

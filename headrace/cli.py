@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import sys
 import time
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,7 +23,7 @@ from headrace import __version__, config, paths
 from headrace.audit.cli import app as audit_app
 from headrace.cli_errors import EXIT_FAILED, one_line_errors
 from headrace.client import Chunk, Client, Question
-from headrace.config import Config
+from headrace.config import API_KEY_ENV, Config
 from headrace.errors import ConfigError, StartupError, Unavailable
 from headrace.gateway.cli import gateway
 from headrace.guard.cli import app as guard_app
@@ -204,8 +206,8 @@ def ask(
         guard_policy=guard_policy,
     )
     with one_line_errors(), _signals_end_it():
-        address = addresses(config.load(config_file))["grpc"]
-        asyncio.run(_cancelled_by_signals(_ask(address, wish, seconds, as_json)))
+        client = _client(config.load(config_file))
+        asyncio.run(_cancelled_by_signals(_ask(client, wish, seconds, as_json)))
 
 
 @app.command()
@@ -228,13 +230,21 @@ def _running_stacks(settings: Config) -> Iterator[Config]:
         yield own.model_copy(update={"server": own.server.model_copy(update={"http_port": int(root.name)})})
 
 
-async def _ask(address: str, question: Question, seconds: float, as_json: bool) -> None:
+def _client(settings: Config) -> Callable[[], Client]:
+    """Of the gateway, or of Triton where there is none. Made within an event loop."""
+    found = addresses(settings)
+    if gateway := found.get("gateway_grpc"):
+        return partial(Client, gateway, gateway=True, api_key=os.environ.get(API_KEY_ENV))
+    return partial(Client, found["grpc"])
+
+
+async def _ask(connect: Callable[[], Client], question: Question, seconds: float, as_json: bool) -> None:
     text = ""
     last: Chunk | None = None
     try:
         async with (
             asyncio.timeout(seconds),
-            Client(address) as client,
+            connect() as client,
             contextlib.aclosing(client.stream(question)) as chunks,
         ):
             async for last in chunks:

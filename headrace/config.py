@@ -30,6 +30,7 @@ from headrace.yaml_file import Document, Location, Section
 
 ENV_PREFIX = "HEADRACE_"
 CONFIG_FILE_ENV = "HEADRACE_CONFIG"
+API_KEY_ENV = "HEADRACE_API_KEY"
 OTHER_ENVS = (
     CONFIG_FILE_ENV,
     "HEADRACE_HOME",
@@ -38,10 +39,11 @@ OTHER_ENVS = (
     "HEADRACE_GUARD_KEY",
     "HEADRACE_AUDIT_KEY",
     "HEADRACE_REDIS_URL",
+    API_KEY_ENV,
 )
 """Names with the prefix that set no key: this file, where things lie, the engine's socket in a running stack,
-words of the system prompt that no answer may hold, the keys of the hashes of texts and of the audit log, and where
-Redis is."""
+words of the system prompt that no answer may hold, the keys of the hashes of texts and of the audit log, where
+Redis is, and as whom `headrace ask` asks the gateway."""
 PORT_ENVS: dict[tuple[str, str], str] = {
     ("server", "http_port"): "TRITON_HTTP_PORT",
     ("server", "grpc_port"): "TRITON_GRPC_PORT",

@@ -8,17 +8,24 @@ from __future__ import annotations
 
 import re
 
-from headrace.errors import EngineFailed, HeadraceError, InvalidRequest, RequestCancelled, Unavailable
+from headrace.errors import EngineFailed, HeadraceError, InvalidRequest, QueueFull, RequestCancelled, Unavailable
 
 _CODED = re.compile(r"(?P<problem>.*) \[(?P<code>[A-Z_]+)\]", re.DOTALL)
-_OF_FIELD = re.compile(r"(?P<field>\w+): (?P<problem>.*)", re.DOTALL)
+_OF_FIELD = re.compile(r"(?P<field>[\w.-]+): (?P<problem>.*)", re.DOTALL)
+_QUEUE_FULL = "QUEUE_FULL"
+"""For gRPC as unavailable as an engine that is away, but nobody needs to be told that it is."""
 _KINDS: dict[str, type[HeadraceError]] = {
-    kind.grpc_code: kind for kind in (EngineFailed, RequestCancelled, Unavailable)
+    EngineFailed.grpc_code: EngineFailed,
+    RequestCancelled.grpc_code: RequestCancelled,
+    Unavailable.grpc_code: Unavailable,
+    _QUEUE_FULL: QueueFull,
 }
 
 
 def written(error: HeadraceError) -> str:
-    return str(error) if isinstance(error, InvalidRequest) else f"{error} [{error.grpc_code}]"
+    if isinstance(error, InvalidRequest):
+        return str(error)
+    return f"{error} [{_QUEUE_FULL if isinstance(error, QueueFull) else error.grpc_code}]"
 
 
 def read(message: str) -> HeadraceError:

@@ -9,6 +9,8 @@ class HeadraceError(Exception):
     grpc_code: str = "INTERNAL"
     http_status: int = 500
     openai_type: str = "server_error"
+    retry_after: float | None = None
+    """Seconds after which the same request may be sent again; None: nobody knows."""
 
 
 class InvalidRequest(HeadraceError):
@@ -73,6 +75,8 @@ class RateLimited(HeadraceError):
     http_status = 429
     openai_type = "rate_limit_error"
 
+    retry_after: float
+
     def __init__(self, message: str, retry_after: float) -> None:
         super().__init__(message)
         self.retry_after = retry_after
@@ -104,6 +108,11 @@ class Unavailable(HeadraceError):
     grpc_code = "UNAVAILABLE"
     http_status = 503
     openai_type = "service_unavailable_error"
+    retry_after: float
+
+    def __init__(self, *said: object, retry_after: float = 1.0) -> None:
+        super().__init__(*said)
+        self.retry_after = retry_after
 
 
 class EngineUnavailable(Unavailable):

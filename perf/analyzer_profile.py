@@ -1,4 +1,4 @@
-"""The profiles of `perf/profiles/perf_analyzer.yaml`, checked."""
+"""The profiles of `perf/profiles/`, checked."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from pydantic import Field, model_validator
 from headrace import yaml_file
 from headrace.yaml_file import Section
 
-PROFILES = Path(__file__).resolve().parent / "profiles" / "perf_analyzer.yaml"
+_FOLDER = Path(__file__).resolve().parent / "profiles"
+PROFILES = _FOLDER / "perf_analyzer.yaml"
+GATEWAY_PROFILES = _FOLDER / "perf_analyzer_gateway.yaml"
 
 
 class Profile(Section):

@@ -10,7 +10,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from rich.console import Console
-from rich.table import Table
 
 from headrace import config as configuration
 from headrace import paths
@@ -76,10 +75,7 @@ def main() -> int:
     except HeadraceError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    table = Table(*rows[0])
-    for row in rows[1:]:
-        table.add_row(*row)
-    console.print(table)
+    report.print_rows(console, rows)
     return 1 if any(finding.verdict == "fail" for finding in findings.required(finished)) else 0
 
 

@@ -8,19 +8,22 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Protocol, Self, TypeVar
 
 import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from headrace.client import STREAM_MODEL, Question, tensors
+from headrace.client.connection import one_request_stream
 from headrace.client.tensors import INT32, Message, Outputs
 from headrace.errors import HeadraceError
 from perf.prompts import Prompt
 
 ENGINE_STREAM_MODEL = "tensorrt_llm_stream"
+AnyMessage_contra = TypeVar("AnyMessage_contra", contravariant=True)
+AnyMessage = TypeVar("AnyMessage")
 
 
 class LoadFailed(HeadraceError):
@@ -86,6 +89,7 @@ class LoadClient:
     def __init__(self, address: str) -> None:
         self._channel = grpc.aio.insecure_channel(address)
         self._triton = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+        self._stream = one_request_stream(self._channel)
 
     async def __aenter__(self) -> Self:
         return self
@@ -102,6 +106,9 @@ class LoadClient:
             return tensors.outputs(await self._triton.ModelInfer(message))
         except grpc.aio.AioRpcError as error:
             raise LoadFailed(f"{message.model_name}: {error.code().name}: {error.details()}") from None
+
+    async def send(self, message: Message) -> Sample:
+        return await (self.stream(message) if message.model_name == STREAM_MODEL else self.infer(message))
 
     async def infer(self, message: Message) -> Sample:
         sent = time.perf_counter()
@@ -147,16 +154,17 @@ class LoadClient:
             call.cancel()
 
     def call(self, message: Message) -> Any:
-        """The call itself (`grpc.aio.StreamStreamCall`), for who wants to cancel it."""
+        """The call itself (`grpc.aio.UnaryStreamCall`), for who wants to cancel it."""
+        return self._stream(message)
 
-        async def messages() -> AsyncIterator[Message]:
-            yield message
 
-        return self._triton.ModelStreamInfer(messages())
+class Sender(Protocol[AnyMessage_contra]):
+    async def send(self, message: AnyMessage_contra) -> Sample:
+        """Until all of its answer has come. Raises `LoadFailed`."""
 
 
 async def closed_loop(
-    client: LoadClient, messages: Sequence[Message], concurrency: int, limit_seconds: float
+    client: Sender[AnyMessage], messages: Sequence[AnyMessage], concurrency: int, limit_seconds: float
 ) -> Load:
     """Send all messages, `concurrency` at a time: the next one as soon as one is answered."""
     samples: list[Sample] = []
@@ -164,8 +172,7 @@ async def closed_loop(
 
     async def one_after_another() -> None:
         for message in waiting:
-            streams = message.model_name == STREAM_MODEL
-            samples.append(await (client.stream(message) if streams else client.infer(message)))
+            samples.append(await client.send(message))  # noqa: PERF401 others add to it meanwhile
 
     try:
         async with asyncio.timeout(limit_seconds), asyncio.TaskGroup() as group:

@@ -1,10 +1,11 @@
-"""`make perf`: NVIDIA's perf_analyzer against both doors, over HTTP and gRPC."""
+"""`make perf`: NVIDIA's perf_analyzer against both doors, over HTTP and gRPC; `--gateway`: through the gateway."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
 import csv
+import os
 import random
 import subprocess
 import sys
@@ -19,12 +20,12 @@ from rich.table import Table
 
 from headrace import config as configuration
 from headrace.build.triton import PerfAnalyzer
-from headrace.config import Config
-from headrace.errors import HeadraceError
+from headrace.config import API_KEY_ENV, Config
+from headrace.errors import HeadraceError, StartupError
 from headrace.serving.status import addresses
 from perf import records
 from perf.analyzer_export import AnalyzerFailed, Summary, summarise
-from perf.analyzer_profile import PROFILES, Profile, load_profiles
+from perf.analyzer_profile import GATEWAY_PROFILES, PROFILES, Profile, load_profiles
 from perf.prompts import PromptMaker
 from perf.stack import end_on_sigterm, running
 
@@ -37,8 +38,8 @@ console = Console(highlight=False)
 class Analyzer:
     """Runs perf_analyzer against one server."""
 
-    def __init__(self, http: str, grpc: str, model: Path, results: Path) -> None:
-        """`http` and `grpc` are HOST:PORT, `model` is the folder with the tokenizer.
+    def __init__(self, http: str, grpc: str, model: Path, results: Path, key: str | None = None) -> None:
+        """`http` and `grpc` are HOST:PORT, `model` is the folder with the tokenizer, `key` is for the gateway.
 
         Raises `StartupError` when perf_analyzer was not fetched.
         """
@@ -46,6 +47,8 @@ class Analyzer:
         self._addresses = {"http": http, "grpc": grpc}
         self._prompts = PromptMaker(model, random.SystemRandom().getrandbits(32))
         self._results = results
+        # It takes a header from its command line only, where this machine's users can read it while it runs.
+        self._headers = ["-H", f"authorization: Bearer {key}"] if key else []
 
     def run(self, name: str, profile: Profile, concurrency: int) -> Summary:
         """One run with new prompts: those of an earlier one are in the response cache.
@@ -76,6 +79,7 @@ class Analyzer:
             # A fixed count instead of windows that are to become stable: on a shared machine they rarely do.
             f"--request-count={profile.requests}",
             *(["--streaming"] if profile.streaming else []),
+            *self._headers,
         ]
 
     def _write_data(self, profile: Profile, file: Path) -> None:
@@ -130,24 +134,32 @@ def show(summaries: Sequence[Summary]) -> None:
 
 
 @contextlib.contextmanager
-def _served(use_running: bool) -> Iterator[Config]:
+def _served(use_running: bool, gateway: bool) -> Iterator[Config]:
     """The configuration of the stack to measure: the user's own that runs, or one started for this."""
     config = configuration.load()
     if use_running:
         yield config
         return
-    with running(config) as stack:
+    with running(config, gateway=gateway) as stack:
         yield stack.config
 
 
-def measure(chosen: dict[str, Profile], use_running: bool, results: Path) -> int:
+def _places(config: Config, gateway: bool) -> tuple[str, str]:
+    """HOST:PORT for HTTP and for gRPC. Raises `StartupError`."""
+    found = addresses(config)
+    if gateway and "gateway" not in found:
+        raise StartupError("the configuration has no gateway: set gateway.enabled to true, or leave out --gateway")
+    http, grpc = ("gateway", "gateway_grpc") if gateway else ("http", "grpc")
+    return found[http].removeprefix("http://"), found[grpc]
+
+
+def measure(chosen: dict[str, Profile], options: argparse.Namespace) -> int:
     """Run them all; a run that fails does not keep the others from running. Returns how many failed."""
     summaries: list[Summary] = []
     failures = 0
-    with _served(use_running) as config:
-        places = addresses(config)
-        http = places["http"].removeprefix("http://")
-        analyzer = Analyzer(http, places["grpc"], config.engine.model, results)
+    with _served(options.running, options.gateway) as config:
+        key = os.environ.get(API_KEY_ENV) if options.gateway else None
+        analyzer = Analyzer(*_places(config, options.gateway), config.engine.model, options.results, key)
         for name, profile in chosen.items():
             for concurrency in profile.concurrency:
                 console.print(f"[dim]{name}, concurrency {concurrency}[/dim]")
@@ -156,7 +168,7 @@ def measure(chosen: dict[str, Profile], use_running: bool, results: Path) -> int
                 except AnalyzerFailed as error:
                     failures += 1
                     print(f"error: {error}", file=sys.stderr)
-    write_csv(summaries, results / "summary.csv")
+    write_csv(summaries, options.results / "summary.csv")
     show(summaries)
     return failures
 
@@ -165,16 +177,19 @@ def main() -> int:
     end_on_sigterm()
     parser = argparse.ArgumentParser(prog="perf", description=__doc__)
     parser.add_argument("--profile", action="append", help="a name in the profiles; may be given again")
-    parser.add_argument("--profiles", type=Path, default=PROFILES, help="the file with the profiles")
+    parser.add_argument("--profiles", type=Path, help="the file with the profiles")
     parser.add_argument("--running", action="store_true", help="measure the stack that runs, start none")
+    parser.add_argument(
+        "--gateway", action="store_true", help=f"through its gateway, as {API_KEY_ENV} if that is set"
+    )
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the CSV files")
     options = parser.parse_args()
     try:
-        known = load_profiles(options.profiles)
+        known = load_profiles(options.profiles or (GATEWAY_PROFILES if options.gateway else PROFILES))
         if unknown := set(options.profile or ()) - known.keys():
             parser.error(f"--profile: no {', '.join(sorted(unknown))}; there are {', '.join(known)}")
         chosen = {name: known[name] for name in options.profile or known}
-        return 1 if measure(chosen, options.running, options.results) else 0
+        return 1 if measure(chosen, options) else 0
     except HeadraceError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

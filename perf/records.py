@@ -12,7 +12,8 @@ from headrace.errors import StartupError
 RESULTS = Path(__file__).resolve().parent / "results" / "core.jsonl"
 """What the documents report: one whole run."""
 GUARD_RESULTS = RESULTS.with_name("guard.jsonl")
-"""The same of the guards."""
+GATEWAY_RESULTS = RESULTS.with_name("gateway.jsonl")
+"""The same of the guards, and of the gateway."""
 TRIAL = RESULTS.with_name("core-trial.jsonl")
 """A run that goes on, was interrupted, or is not whole."""
 

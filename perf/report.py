@@ -215,7 +215,7 @@ def _number(value: float, unit: str) -> str:
         case "s":
             return f"{value:.1f} s" if abs(value) >= 1 else f"{value * 1000:.3g} ms"
         case "bytes":
-            return f"{value / 1e9:.2f} GB"
+            return f"{value / 1e9:.2f} GB" if value >= 1e9 else f"{value / 1e6:.0f} MB"
         case "share":
             return f"{value:.1%}"
     return f"{value:.0f}"
@@ -229,6 +229,13 @@ def _interval(estimate: Estimate, unit: str) -> str:
 
 def _coloured(cell: str) -> str:
     return f"[{_COLOURS[cell]}]{cell}[/]" if cell in _COLOURS else cell
+
+
+def print_rows(console: Console, rows: Rows) -> None:
+    table = Table(*rows[0])
+    for row in rows[1:]:
+        table.add_row(*(_coloured(cell) for cell in row))
+    console.print(table)
 
 
 def markdown(rows: Rows) -> list[str]:

@@ -42,6 +42,23 @@ class Stack:
         return addresses(self.config)["grpc"]
 
     @property
+    def gateway(self) -> str:
+        """Where OpenAI's clients go: host and port."""
+        return addresses(self.config)["gateway"].removeprefix("http://")
+
+    @property
+    def gateway_grpc(self) -> str:
+        return addresses(self.config)["gateway_grpc"]
+
+    def gateway_process(self) -> psutil.Process:
+        """Raises `StartupError` when there is none."""
+        status = RunFolder.of(self.config).read_status()
+        pid = status.parts["gateway"].pid if status is not None and "gateway" in status.parts else None
+        if pid is None:
+            raise StartupError("no gateway runs in the stack; see its log")
+        return psutil.Process(pid)
+
+    @property
     def engine_socket(self) -> Path:
         return RunFolder.of(self.config).socket
 
@@ -64,12 +81,13 @@ def without_guards(config: Config) -> Config:
 
 
 @contextlib.contextmanager
-def running(config: Config) -> Iterator[Stack]:
-    """Start a stack with this configuration, on ports of its own, and stop it at the end.
+def running(config: Config, gateway: bool = False) -> Iterator[Stack]:
+    """Start a stack with this configuration, on ports of its own, and stop it at the end; `gateway`: with one.
 
     Raises `StartupError` with the line that `headrace up` printed.
     """
     config = on_free_ports(config)
+    config = config.model_copy(update={"gateway": config.gateway.model_copy(update={"enabled": gateway})})
     with config_file(config) as file:
         began = time.perf_counter()
         _headrace("up", file, _START_SECONDS)

@@ -25,7 +25,12 @@ hypothesis.settings.register_profile("explore", deadline=None, max_examples=1000
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "shared"))
 
 # f32: a greedy answer must not depend on what else is in the batch, or on what the prefix cache holds.
-OPENVINO = {"HEADRACE_ENGINE__NAME": "openvino", "HEADRACE_ENGINE__OPENVINO__PRECISION": "f32"}
+# With a gateway, as a user has it.
+OPENVINO = {
+    "HEADRACE_ENGINE__NAME": "openvino",
+    "HEADRACE_ENGINE__OPENVINO__PRECISION": "f32",
+    "HEADRACE_GATEWAY__ENABLED": "true",
+}
 
 # Slow enough to be caught at work: 4000 tokens take 8 s. Small limits and a small cache, so that tests reach them.
 MOCK_RUNNING, MOCK_WAITING = 16, 56

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -39,7 +39,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
         self.running: set[str] = set()
         self.stops: Counter[str] = Counter()
         self.came = asyncio.Event()
-        self._stopped = asyncio.Event()
+        self._stopped: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
     async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
         if request.model_name == "tensorrt_llm":
@@ -50,7 +50,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
             await context.abort(grpc.StatusCode.UNAVAILABLE, self.error)
         await asyncio.sleep(self.pause)
         if not self.ends:
-            await self._stopped.wait()
+            await self._stopped[request.id].wait()
             await context.abort(grpc.StatusCode.CANCELLED, "the request was stopped")
         self.running.discard(request.id)
         return self._response("".join(self.pieces), "stop", len(self.pieces))
@@ -68,7 +68,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
             response = self._response(piece, "stop" if last else "", place)
             yield service_pb2.ModelStreamInferResponse(infer_response=response)
         if not (self.ends or self.breaks_off):
-            await self._stopped.wait()
+            await self._stopped[request.id].wait()
             response = self._response("", "cancelled", len(self.pieces))
             yield service_pb2.ModelStreamInferResponse(infer_response=response)
         self.running.discard(request.id)
@@ -85,7 +85,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
         self.stops[request_id] += 1
         if self.stops[request_id] > self.deaf_to:
             self.running.discard(request_id)
-            self._stopped.set()
+            self._stopped[request_id].set()
         return service_pb2.ModelInferResponse(model_name="tensorrt_llm", id=request_id)
 
     def _response(self, text: str, reason: str, tokens: int) -> Any:

@@ -17,6 +17,7 @@ TENANTS: dict[str, dict[str, Any]] = {
     "beta": {"guard_policy": "off"},
     "poor": {"budgets": [{"amount": "0.00001", "period": "month"}]},
     "slow": {"requests_per_minute": 2},
+    "single": {"requests_per_minute": 1, "tokens_per_minute": 100_000},
     "narrow": {"concurrent_requests": 1},
     "short": {"max_output_tokens": 5},
     "other": {"models": ["something-else"]},
@@ -34,6 +35,7 @@ class GatewayStack(Stack):
             "HEADRACE_GATEWAY__TENANTS": str(tenants),
             "HEADRACE_GATEWAY__UNREADY_SECONDS": "0",
             "HEADRACE_GATEWAY__READ_SECONDS": "2",
+            "HEADRACE_GATEWAY__WRITE_SECONDS": "3",
             "HEADRACE_GATEWAY__MAX_BODY_BYTES": "1000000",
         }
         super().__init__(**ours | settings)

@@ -54,6 +54,10 @@ class Ticket(Waiting):
     ) -> None:
         if isinstance(error, Unavailable | DeadlineExceeded):
             self._tell_failed()
+        self.leave()
+
+    def leave(self) -> None:
+        """Gives the place back: the engine has done its work, though who reads it may not have. Once."""
         if self.held:
             self.held = False
             self._door.leave(self)

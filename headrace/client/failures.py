@@ -7,7 +7,7 @@ import re
 import grpc
 
 from headrace import error_codes
-from headrace.errors import EngineFailed, HeadraceError, RequestCancelled, Unavailable
+from headrace.errors import EngineFailed, HeadraceError, QueueFull, RequestCancelled, Unavailable
 
 # gRPC's own words, whatever code it gives them.
 _CONNECTION_LOST = re.compile(
@@ -16,14 +16,16 @@ _CONNECTION_LOST = re.compile(
 
 
 def of_call(error: grpc.aio.AioRpcError, address: str) -> HeadraceError:
-    code, message = error.code().name, error_codes.problem(without_ensemble(error.details() or ""))
+    code, said = error.code().name, without_ensemble(error.details() or "")
+    message = error_codes.problem(said)
     match code:
         case "UNAVAILABLE" if "failed to connect" in message:
             return Unavailable(f"no server answers at {address}; start one with `headrace up`")
         case "UNAVAILABLE" | "INTERNAL" | "UNKNOWN" if _CONNECTION_LOST.search(message):
             return Unavailable(f"the server at {address} ended during this request; send it again")
         case "UNAVAILABLE":
-            return Unavailable(message)
+            found = error_codes.read(said)
+            return found if isinstance(found, QueueFull) else Unavailable(message)
         case "DEADLINE_EXCEEDED":
             return Unavailable(f"{address} did not answer in time")
         case "INVALID_ARGUMENT":

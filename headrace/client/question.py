@@ -78,6 +78,8 @@ class Chunk:
     completion_tokens: int | None = None
     log_probs: tuple[float, ...] = ()
     """Of the tokens in this piece, when they were asked for."""
+    log_prob_tokens: tuple[str, ...] = ()
+    """These tokens (`headrace.text.token_text`); empty ones stand where text was taken out."""
     guard: str = ""
     """The verdict, as JSON (docs/guardrails.md)."""
 
@@ -89,5 +91,6 @@ class Chunk:
             prompt_tokens=tensors.integer(found, "prompt_tokens"),
             completion_tokens=tensors.integer(found, "completion_tokens"),
             log_probs=tensors.floats(found, "log_probs"),
+            log_prob_tokens=tensors.texts(found, "log_prob_tokens"),
             guard=tensors.text(found, "guard"),
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import struct
 from collections.abc import Callable, Sequence
@@ -47,8 +46,8 @@ def _integer(datatype: str, code: str, low: int, high: int) -> Kind:
 
 
 def _float_problem(value: float) -> str | None:
-    fits = math.isfinite(value) and abs(value) <= _LARGEST_FLOAT
-    return None if fits else f"must be a finite number of 32 bits, got {value}"
+    fits = abs(value) <= _LARGEST_FLOAT  # false for NaN; a whole number may be too long to become a float
+    return None if fits else f"must be a finite number of 32 bits, got {str(value)[:30]}"
 
 
 BYTES = Kind("BYTES", _encode_text, _text_problem)
@@ -75,6 +74,16 @@ def outputs(response: Any) -> Outputs:
 def text(found: Outputs, name: str) -> str:
     """Of shape [1, 1]; empty when it is not there."""
     return found.get(name, b"")[_LENGTH.size :].decode("utf-8")
+
+
+def texts(found: Outputs, name: str) -> tuple[str, ...]:
+    """Of shape [1, n]."""
+    raw, place, said = found.get(name, b""), 0, []
+    while place < len(raw):
+        begin = place + _LENGTH.size
+        place = begin + _LENGTH.unpack_from(raw, place)[0]
+        said.append(raw[begin:place].decode("utf-8"))
+    return tuple(said)
 
 
 def integer(found: Outputs, name: str) -> int | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import msgspec
 from starlette.types import Send
 
-from headrace.errors import HeadraceError, InvalidRequest, NotFound, RateLimited, RequestCancelled
+from headrace.errors import HeadraceError, InvalidRequest, NotFound, RateLimited
 from headrace.limits.headers import Headers, refused
 
 _JSON: Headers = [(b"content-type", b"application/json")]
@@ -39,20 +38,12 @@ async def send_whole(send: Send, body: Body, status: int = 200, headers: Headers
     await send({"type": "http.response.body", "body": body.content})
 
 
-async def send_events(send: Send, events: AsyncIterator[bytes], headers: Headers, seconds: float) -> None:
-    """Each one as it comes. Raises `RequestCancelled` when the client takes none for so many seconds."""
+async def send_events(send: Send, events: AsyncIterator[bytes], headers: Headers) -> None:
+    """Each one as it comes."""
     await send({"type": "http.response.start", "status": 200, "headers": [*_EVENTS, *headers]})
     async for event in events:
-        await _within(seconds, send, event)
+        await send({"type": "http.response.body", "body": event, "more_body": True})
     await send({"type": "http.response.body", "body": b""})
-
-
-async def _within(seconds: float, send: Send, event: bytes) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await send({"type": "http.response.body", "body": event, "more_body": True})
-    except TimeoutError:
-        raise RequestCancelled(f"the client did not read for {seconds:g} s") from None
 
 
 def event(said: object) -> bytes:
@@ -82,7 +73,7 @@ def _code(error: HeadraceError) -> str | None:
 
 
 def error_headers(error: HeadraceError) -> Headers:
-    headers = refused(error) if isinstance(error, RateLimited) else []
+    headers = refused(error)
     if error.http_status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
     return headers

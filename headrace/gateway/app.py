@@ -10,11 +10,12 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from headrace.errors import HeadraceError, InvalidRequest, NotFound
+from headrace.errors import HeadraceError, InvalidRequest, NotFound, Unavailable
 from headrace.gateway import answers, origin
 from headrace.gateway.door import Door
 from headrace.gateway.health import routes as health_routes
 from headrace.gateway.http_exchange import Endpoint, HttpExchange
+from headrace.gateway.http_server import FULL
 from headrace.gateway.openai.completions import ChatCompletion, TextCompletion
 from headrace.gateway.openai.models import Models
 from headrace.gateway.site import routes as site_routes
@@ -52,7 +53,7 @@ def app(door: Door, about: About) -> ASGIApp:
         *_both(door, "generate", Generate),
         *_both(door, "generate_stream", GenerateStream),
     ]
-    return Edge(Router(routes, redirect_slashes=False, default=_nothing_here), door.listens_on_loopback)
+    return Edge(Router(routes, redirect_slashes=False, default=_nothing_here), door)
 
 
 def _both(door: Door, way: str, kind: type[HttpExchange]) -> list[Route]:
@@ -69,40 +70,54 @@ async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:
 class Edge:
     """Around everything: headers of every answer, and an answer to what nobody else answered."""
 
-    def __init__(self, inner: ASGIApp, listens_on_loopback: bool) -> None:
+    def __init__(self, inner: ASGIApp, door: Door) -> None:
         self._inner = inner
-        self._on_loopback = listens_on_loopback
+        self._door = door
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         started = False
+        full = bool(scope["state"].get(FULL)) and not scope["path"].startswith("/health/")
 
         async def sending(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                message["headers"] = [*message["headers"], *_SECURITY]
+                message["headers"] = [*message["headers"], *_SECURITY, *self._leave(full)]
             await send(message)
 
         try:
             scope["app"] = self
-            origin.check(scope["method"], Headers(scope=scope), self._on_loopback)
+            self._check(scope, full)
             await self._inner(scope, receive, sending)
         except HeadraceError as error:
             await _tell(error, scope, sending, started)
         except HTTPException as error:  # the router's: an address that is asked in another way
             allowed = (error.headers or {}).get("Allow", "")
-            await _tell(WrongMethod("method", f"{scope['method']}; expected {allowed}"), scope, sending, started)
+            wrong = WrongMethod("method", f"{scope['method']}; expected {allowed}")
+            await _tell(wrong, scope, sending, started, [(b"allow", allowed.encode())])
         except Exception:
             log.exception("a defect in the gateway", path=scope["path"])
             await _tell(HeadraceError("internal error; see the gateway's log"), scope, sending, started)
 
+    def _check(self, scope: Scope, full: bool) -> None:
+        if full:
+            raise Unavailable("too many connections are open; close some, or use those that are open")
+        origin.check(scope["method"], Headers(scope=scope), self._door.listens_on_loopback)
 
-async def _tell(error: HeadraceError, scope: Scope, send: Send, started: bool) -> None:
+    def _leave(self, full: bool) -> list[tuple[bytes, bytes]]:
+        """While it ends, clients shall not send their next request on this connection."""
+        return [(b"connection", b"close")] if full or self._door.readiness.withdrawn else []
+
+
+async def _tell(
+    error: HeadraceError, scope: Scope, send: Send, started: bool, more: list[tuple[bytes, bytes]] | None = None
+) -> None:
     if started:
         await send({"type": "http.response.body", "body": b""})
         return
     triton = scope["path"].startswith("/v2")
     body = answers.triton_error(error) if triton else answers.openai_error(error)
-    await answers.send_whole(send, answers.json_body(body), error.http_status, answers.error_headers(error))
+    headers = [*answers.error_headers(error), *(more or [])]
+    await answers.send_whole(send, answers.json_body(body), error.http_status, headers)

@@ -12,7 +12,7 @@ from headrace.errors import DeadlineExceeded, InvalidRequest, RequestCancelled, 
 JSON = frozenset({"application/json"})
 UNNAMED = ""
 """A body without a content type, as Triton's own client sends it."""
-_READ_ON = 16
+READ_ON = 16
 """How many times too big a body is read to its end, unkept: who still sends does not hear an answer."""
 _FIELD = "body"
 
@@ -29,7 +29,7 @@ async def read(request: Request, most_bytes: int, seconds: float, kinds: Collect
                 size += len(piece)
                 if size <= most_bytes:
                     pieces.append(piece)
-                elif size > _READ_ON * most_bytes:
+                elif size > READ_ON * most_bytes:
                     break
     except TimeoutError:
         raise DeadlineExceeded(f"the body did not arrive within {seconds:g} s; send it faster") from None

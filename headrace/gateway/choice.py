@@ -9,8 +9,8 @@ import msgspec
 from headrace.audit.record import CacheState
 from headrace.client import Chunk
 from headrace.gateway.ask import CacheWish
+from headrace.gateway.cache.answers import Answers
 from headrace.gateway.cache.flights import Flights, Seat
-from headrace.gateway.cache.store import AnswerCache
 from headrace.gateway.upstream import Job, Upstream
 
 _WHOLE = frozenset({"stop", "length"})
@@ -44,17 +44,17 @@ class Choice:
 class Choices:
     """Where answers come from."""
 
-    def __init__(self, upstream: Upstream, cache: AnswerCache) -> None:
+    def __init__(self, upstream: Upstream, cache: Answers) -> None:
         self._upstream = upstream
         self._cache = cache
         self._flights = Flights()
 
-    def choose(self, job: Job, key: bytes | None, policy_version: str, wish: CacheWish) -> Choice:
+    async def choose(self, job: Job, key: bytes | None, policy_version: str, wish: CacheWish) -> Choice:
         """`key` is None for an answer that would not come again. One that was judged by another version of its
         policy is not kept: the policy changed while it was on its way."""
         if key is None or not (wish.read or wish.write):
             return Choice("bypass", self._upstream.run(job))
-        if wish.read and (kept := self._cache.get(key)) is not None:
+        if wish.read and (kept := await self._cache.get(key)) is not None:
             return Choice("hit", _replayed(kept))
         if not wish.read:
             return Choice("bypass", self._kept(job, key, policy_version))

@@ -12,6 +12,9 @@ from typing import Literal
 
 from headrace.errors import Unavailable
 
+_SOON = 0.5
+"""Seconds: while one request tries."""
+
 State = Literal["closed", "open", "trying"]
 
 
@@ -43,8 +46,11 @@ class Circuit:
         """Before a request. Raises `Unavailable` while it is open."""
         if self._opened is None:
             return
-        if self._trying or self._clock() - self._opened < self._pause:
-            raise Unavailable("the inference server does not answer; send it again in a moment")
+        left = self._opened + self._pause - self._clock()
+        if self._trying or left > 0:
+            raise Unavailable(
+                "the inference server does not answer; send it again in a moment", retry_after=max(left, _SOON)
+            )
         self._trying = True
 
     def succeeded(self) -> None:

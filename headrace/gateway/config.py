@@ -12,7 +12,7 @@ from headrace.yaml_file import Section
 class GatewayConfig(Section):
     """The front door."""
 
-    enabled: bool = False
+    enabled: bool = True
     """Whether the stack starts one."""
     host: str = "127.0.0.1"
     port: int = Field(8080, ge=1, le=65535)
@@ -34,6 +34,10 @@ class GatewayConfig(Section):
     cache_mb: int = Field(64, ge=0)
     """Answers that are kept; 0 keeps none."""
     cache_seconds: float = Field(3600.0, gt=0)
+    cache_redis_url_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    """Variable with the address of a Redis in which gateways share their answers; None: each has its own."""
+    cache_redis_ms: float = Field(50.0, gt=0, le=10_000)
+    """For one call of it; what takes longer counts as not there."""
     unready_seconds: float = Field(2.0, ge=0)
     """At the end: how long to go on serving once readiness is withdrawn."""
     drain_seconds: float = Field(30.0, ge=0)

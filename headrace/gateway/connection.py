@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
@@ -12,9 +11,10 @@ from starlette.requests import Request
 from starlette.types import Receive
 
 from headrace.audit.record import Dialect
-from headrace.errors import InvalidRequest, RequestCancelled
+from headrace.errors import DeadlineExceeded, InvalidRequest, RequestCancelled
 from headrace.gateway import trace
 from headrace.gateway.ask import CacheWish, Call
+from headrace.gateway.ids import new_id
 from headrace.tenants.credentials import Credentials, is_loopback
 from headrace.tenants.identity import Authenticator, Identity
 
@@ -26,7 +26,7 @@ _SECONDS = re.compile(r"(?P<number>\d{1,9}(?:\.\d{1,6})?)(?P<unit>ms|s|)")
 def call_of(headers: Mapping[str, str], dialect: Dialect, operation: str) -> Call:
     """Its id is the client's, if that is one, else a new one. `headers`: by small names."""
     shown = headers.get("x-request-id", "")
-    request_id = shown if _REQUEST_ID.fullmatch(shown) else uuid.uuid4().hex
+    request_id = shown if _REQUEST_ID.fullmatch(shown) else new_id()
     return Call(dialect, operation, request_id, trace.of(headers.get(trace.HEADER)).trace_id)
 
 
@@ -34,7 +34,7 @@ async def identity(request: Request, authenticator: Authenticator, listens_on_lo
     """Raises `Unauthenticated`, `Forbidden`, `InvalidRequest`, `Unavailable`."""
     shown = Credentials.of(
         request.headers.items(),
-        query=request.url.query,
+        query=request.scope["query_string"].decode("latin-1"),
         peer_is_loopback=request.client is not None and is_loopback(request.client.host),
         listens_on_loopback=listens_on_loopback,
     )
@@ -42,7 +42,10 @@ async def identity(request: Request, authenticator: Authenticator, listens_on_lo
 
 
 def deadline(headers: Mapping[str, str]) -> float | None:
-    """On the event loop's clock, of `x-request-timeout`: seconds, or milliseconds with `ms`."""
+    """On the event loop's clock, of `x-request-timeout`: seconds, or milliseconds with `ms`.
+
+    Raises `InvalidRequest`, and `DeadlineExceeded` for none.
+    """
     value = headers.get(TIMEOUT)
     if value is None:
         return None
@@ -50,6 +53,8 @@ def deadline(headers: Mapping[str, str]) -> float | None:
     if found is None:
         raise InvalidRequest(TIMEOUT, f"expected seconds such as 2.5, or 500ms, got {value[:50]!r}")
     seconds = float(found["number"]) / (1000 if found["unit"] == "ms" else 1)
+    if not seconds:
+        raise DeadlineExceeded(f"{TIMEOUT}: 0 seconds leave no time for an answer; send more, or none")
     return asyncio.get_running_loop().time() + seconds
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -11,6 +10,7 @@ from headrace.gateway import connection
 from headrace.gateway.config import GatewayConfig
 from headrace.gateway.exchange import Exchanges
 from headrace.gateway.metrics import Metrics
+from headrace.gateway.overview import Overview
 from headrace.gateway.readiness import Readiness
 from headrace.tenants.identity import Authenticator, Identity
 
@@ -25,8 +25,7 @@ class Door:
     listens_on_loopback: bool
     readiness: Readiness
     metrics: Metrics
-    shown: Callable[[], Mapping[str, str]]
-    """What the page tells of the gateway: name → value, for people."""
+    overview: Overview
 
     async def ready(self) -> bool:
         return await self.readiness.ready()

@@ -42,16 +42,22 @@ class Entry:
     reservation: Reservation | None = None
     cache: CacheState = "bypass"
     error: BaseException | None = None
+    admitted: float | None = None
+    """When the engine took it: no sooner than all of its choices."""
     first: float | None = None
     """When the first text came."""
     last: dict[int, Chunk] = field(default_factory=dict)
     """Of each choice."""
     texts: dict[int, list[str]] = field(default_factory=dict)
+    renewal: asyncio.TimerHandle | None = None
     settling: asyncio.Task[None] | None = None
     billed_prompt_tokens: int = 0
     billed_completion_tokens: int = 0
     cost: int = 0
     """Nano units; these three once it is settled."""
+
+    def was_admitted(self) -> None:
+        self.admitted = asyncio.get_running_loop().time()
 
     def came(self, index: int, chunk: Chunk) -> None:
         if self.first is None and chunk.text:

@@ -8,20 +8,21 @@ written.
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 
 from headrace.audit.record import CacheState
 from headrace.client import Chunk, Question
-from headrace.errors import DeadlineExceeded
 from headrace.gateway.ask import Ask, Call
 from headrace.gateway.cache.key import is_deterministic, key
 from headrace.gateway.choice import Choice, Choices
 from headrace.gateway.entry import Entry
+from headrace.gateway.ids import new_id
 from headrace.gateway.ledger import Ledger
 from headrace.gateway.rules import Rules, Terms
+from headrace.gateway.running import Running
+from headrace.gateway.tenure import Tenure
 from headrace.gateway.upstream import Job
 from headrace.limits.standing import Standing
 from headrace.tenants.identity import Identity
@@ -47,11 +48,19 @@ class Exchange:
     """Made by `Exchanges.open`."""
 
     def __init__(
-        self, ledger: Ledger, entry: Entry, ask: Ask, terms: Terms, standing: Standing, choices: list[Choice]
+        self,
+        ledger: Ledger,
+        entry: Entry,
+        ask: Ask,
+        terms: Terms,
+        standing: Standing,
+        choices: list[Choice],
+        tenure: Tenure,
     ) -> None:
         self._ledger = ledger
         self._entry = entry
         self._choices = choices
+        self._tenure = tenure
         self.ask = ask
         self.terms = terms
         self.standing = standing
@@ -60,6 +69,11 @@ class Exchange:
     @property
     def cache(self) -> CacheState:
         return self._entry.cache
+
+    @property
+    def is_here(self) -> bool:
+        """All of it was in the cache."""
+        return all(choice.state == "hit" for choice in self._choices)
 
     @property
     def usage(self) -> Usage:
@@ -72,18 +86,34 @@ class Exchange:
         async with aclosing(_only(self._choices[0]) if alone else _merged(self._choices)) as pieces:
             async for piece in pieces:
                 self._entry.came(piece.index, piece.chunk)
+                if self.ask.stream and self._tenure.changed:
+                    await self._tenure.check()
                 yield piece
         await self._ledger.settle(self._entry, self._choices)
 
 
 class Exchanges:
-    def __init__(self, rules: Rules, ledger: Ledger, choices: Choices, model_version: str, seconds: float) -> None:
+    def __init__(
+        self,
+        rules: Rules,
+        ledger: Ledger,
+        choices: Choices,
+        tenure: Callable[[Identity], Tenure],
+        model_version: str,
+        seconds: float,
+    ) -> None:
         """`seconds`: of one request at most."""
         self._rules = rules
+        self._tenure = tenure
         self._ledger = ledger
         self._choices = choices
         self._model_version = model_version
         self._seconds = seconds
+        self._running = Running()
+
+    def end(self) -> None:
+        """Those that still run are told that this process ends."""
+        self._running.end()
 
     @asynccontextmanager
     async def open(
@@ -99,18 +129,20 @@ class Exchanges:
         chosen: list[Choice] = []
         try:
             async with asyncio.timeout_at(latest) as limit:
-                self._ledger.check()
-                entry.identity = identity = await who()
-                entry.ask = ask = await what()
-                if ask.deadline is not None:
-                    limit.reschedule(min(ask.deadline, latest))
-                entry.terms = terms = await self._rules.terms(identity.settings, ask)
-                standing = await self._ledger.reserve(entry, identity.settings, terms, ask.choices)
-                chosen += self._chosen(call, identity.settings, ask, terms)
-                entry.cache = chosen[0].state
-                yield Exchange(self._ledger, entry, ask, terms, standing, chosen)
+                with self._running.counted(limit):
+                    self._ledger.check()
+                    entry.identity = identity = await who()
+                    entry.ask = ask = await what()
+                    if ask.deadline is not None:
+                        limit.reschedule(min(ask.deadline, latest))
+                    entry.terms = terms = await self._rules.terms(identity.settings, ask)
+                    standing = await self._ledger.reserve(entry, identity.settings, terms, ask.choices)
+                    await self._choose(chosen, entry, identity.settings, ask, terms)
+                    entry.cache = chosen[0].state
+                    tenure = self._tenure(identity)
+                    yield Exchange(self._ledger, entry, ask, terms, standing, chosen, tenure)
         except TimeoutError:
-            entry.error = DeadlineExceeded("there was no whole answer in the time that the request has")
+            entry.error = self._running.late()
             raise entry.error from None
         except BaseException as error:
             entry.error = error
@@ -118,21 +150,24 @@ class Exchanges:
         finally:
             await self._ledger.close(entry, chosen)
 
-    def _chosen(self, call: Call, settings: Settings, ask: Ask, terms: Terms) -> list[Choice]:
-        found = []
+    async def _choose(
+        self, chosen: list[Choice], entry: Entry, settings: Settings, ask: Ask, terms: Terms
+    ) -> None:
+        """Into `chosen`, one after the other: what is there already is closed whatever follows."""
         for index in range(ask.choices):
             job = Job(
                 question=_of_choice(terms.question, index),
-                request_id=f"{call.request_id}-{uuid.uuid4().hex[:12]}",
+                request_id=f"{entry.call.request_id}-{new_id(12)}",
                 stream=ask.stream,
                 tenant=settings.tenant,
                 priority=settings.priority,
+                admitted=entry.was_admitted,
                 work=terms.prompt_tokens + terms.max_tokens,
                 deadline=ask.deadline,
                 seconds=self._seconds,
             )
-            found.append(self._choices.choose(job, self._key(job, terms), terms.policy_version, ask.cache))
-        return found
+            key = self._key(job, terms)
+            chosen.append(await self._choices.choose(job, key, terms.policy_version, ask.cache))
 
     def _key(self, job: Job, terms: Terms) -> bytes | None:
         if not is_deterministic(job.question):

@@ -56,11 +56,13 @@ class HttpExchange(ABC):
 
     async def run(self) -> None:
         try:
-            async with (
-                self.door.exchanges.open(self.call, self._who, self.read) as exchange,
-                connection.while_connected(self.request.receive),
-            ):
-                await (self._stream(exchange) if exchange.ask.stream else self._whole(exchange))
+            async with self.door.exchanges.open(self.call, self._who, self.read) as exchange:
+                answering = self._stream(exchange) if exchange.ask.stream else self._whole(exchange)
+                if exchange.is_here:
+                    await answering  # nothing runs that a leaving client would stop
+                    return
+                async with connection.while_connected(self.request.receive):
+                    await answering
         except HeadraceError as error:
             await self._fail(error)
 
@@ -82,7 +84,7 @@ class HttpExchange(ABC):
                 raise EngineFailed("the stream ended without a word; send the request again")
             self._started = True
             events = self._events(exchange, first, pieces)
-            await answers.send_events(self._send, events, self._headers(exchange), self.door.config.write_seconds)
+            await answers.send_events(self._send, events, self._headers(exchange))
 
     async def _events(
         self, exchange: Exchange, first: Piece, pieces: AsyncGenerator[Piece]

@@ -35,6 +35,7 @@ class Ledger:
         currency: str,
         model_version: str,
         hash_key: bytes | None,
+        lease_seconds: float,
         unrecorded: bool,
         observe: Callable[[Entry], None],
     ) -> None:
@@ -45,6 +46,7 @@ class Ledger:
         self._currency = currency
         self._model_version = model_version
         self._hash_key = hash_key
+        self._renew_seconds = lease_seconds / 3
         self._unrecorded = unrecorded
         self._observe = observe
         self._closing: set[asyncio.Task[None]] = set()
@@ -62,7 +64,17 @@ class Ledger:
         answers = choices * terms.max_tokens
         wanted = Wanted(terms.prompt_tokens + answers, self._price.of(terms.prompt_tokens, answers))
         entry.reservation = await self._limits.reserve(settings.tenant, _limits(settings), wanted)
+        self._renew_later(entry)
         return entry.reservation.standing
+
+    def _renew_later(self, entry: Entry) -> None:
+        """What runs for longer than a lease keeps its place and its money."""
+        entry.renewal = asyncio.get_running_loop().call_later(self._renew_seconds, self._renew, entry)
+
+    def _renew(self, entry: Entry) -> None:
+        if entry.reservation is not None:
+            self._kept(self._limits.renew(entry.reservation))
+            self._renew_later(entry)
 
     async def settle(self, entry: Entry, choices: Sequence[Choice]) -> None:
         """What it took, and no more. Once, and to the end, even if who asked is cancelled meanwhile."""
@@ -71,6 +83,8 @@ class Ledger:
         await asyncio.shield(entry.settling)
 
     async def _settle(self, entry: Entry, choices: Sequence[Choice]) -> None:
+        if entry.renewal is not None:
+            entry.renewal.cancel()
         owed = 0
         for index, choice in enumerate(choices):
             last = entry.last.get(index)
@@ -90,7 +104,7 @@ class Ledger:
         while self._closing:
             await asyncio.wait(set(self._closing))
 
-    def _kept(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _kept(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         task = asyncio.create_task(work)
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
@@ -131,7 +145,11 @@ class Ledger:
             currency=self._currency,
             guard=entry.guard,
             cache=entry.cache,
-            latency_ms=Latency(first_token=_ms(entry.began, entry.first), total=_ms(entry.began, ended)),
+            latency_ms=Latency(
+                queue=_ms(entry.began, entry.admitted),
+                first_token=_ms(entry.began, entry.first),
+                total=_ms(entry.began, ended),
+            ),
             outcome=entry.outcome,
             status=entry.status,
             finish_reason=entry.finish_reason,

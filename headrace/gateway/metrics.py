@@ -4,22 +4,42 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 
 from headrace.admission import Admission
+from headrace.client import PUBLIC_MODELS, STREAM_MODEL, UNARY_MODEL
 from headrace.gateway.cache.store import AnswerCache
 from headrace.gateway.circuit import Circuit
 from headrace.gateway.entry import Entry
+from headrace.gateway.recent import RecentLatency
 
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.2, 2, 4, 8, 15, 30, 60, 120, 300)
+disable_created_metrics()  # type: ignore[no-untyped-call]  # when a series began is no use to anybody, and doubles the page
 _NOBODY = "unknown"
 """The tenant of who could not be told."""
+
+
+@dataclass(slots=True)
+class Hits:
+    """Answers for which Triton was not asked: those of the cache, and of somebody else's flight."""
+
+    count: int = 0
+    seconds: float = 0.0
 
 
 class Metrics:
     def __init__(self, currency: str) -> None:
         self.registry = CollectorRegistry()
+        self.hits = {model: Hits() for model in PUBLIC_MODELS}
         self._requests = self._counter(
             "requests", "Requests by outcome", ("tenant", "dialect", "operation", "outcome")
         )
@@ -28,6 +48,7 @@ class Metrics:
         self._cache = self._counter("cache", "Answers by where they came from", ("state",))
         self._first = self._histogram("first_token_seconds", "From arrival to the first text of a stream")
         self._whole = self._histogram("request_seconds", "From arrival to the end of an answer")
+        self.recent = RecentLatency()
 
     def watch(self, admission: Admission, cache: AnswerCache, circuit: Circuit) -> None:
         """Shows what they say of themselves whenever somebody looks."""
@@ -53,10 +74,18 @@ class Metrics:
         self._tokens.labels(tenant, "completion").inc(entry.billed_completion_tokens)
         self._cost.labels(tenant).inc(entry.cost / 1e9)
         self._cache.labels(entry.cache).inc()
+        first = None
         if entry.first is not None and entry.ask is not None and entry.ask.stream:
-            self._first.labels(call.dialect).observe(entry.first - entry.began)
+            first = entry.first - entry.began
+            self._first.labels(call.dialect).observe(first)
         if entry.error is None:
-            self._whole.labels(call.dialect).observe(asyncio.get_running_loop().time() - entry.began)
+            whole = asyncio.get_running_loop().time() - entry.began
+            self._whole.labels(call.dialect).observe(whole)
+            self.recent.add(first, whole)
+            if entry.ask is not None and entry.cache in {"hit", "join"}:
+                hits = self.hits[STREAM_MODEL if entry.ask.stream else UNARY_MODEL]
+                hits.count += entry.ask.choices
+                hits.seconds += whole
 
     def page(self) -> bytes:
         return generate_latest(self.registry)

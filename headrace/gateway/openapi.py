@@ -1,26 +1,13 @@
-"""`/openapi.json`: what the HTTP side takes and gives, made of the types that read it (OpenAPI 3.1)."""
+"""`/openapi.json`: what the HTTP side takes and gives (OpenAPI 3.1)."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from pydantic.json_schema import models_json_schema
-
 from headrace import __version__
-from headrace.client import PUBLIC_MODELS
-from headrace.client.question import INPUTS
-from headrace.gateway.openai.requests import ChatCompletionRequest, CompletionRequest
-from headrace.gateway.v2.tensors import OUTPUTS
+from headrace.client import STREAM_MODEL, UNARY_MODEL
+from headrace.gateway.openapi_schemas import Schema, named, schemas
 
-_LICENSE = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
-_REF = "#/components/schemas/{model}"
-_TYPES = {
-    "BYTES": {"type": "string"},
-    "BOOL": {"type": "boolean"},
-    "INT32": {"type": "integer", "minimum": -(2**31), "maximum": 2**31 - 1},
-    "UINT64": {"type": "integer", "minimum": 0, "maximum": 2**64 - 1},
-    "FP32": {"type": "number"},
-}
 _ERRORS = {
     "400": "The request cannot be served as it is; the message names the field.",
     "401": "The key or token is not known.",
@@ -29,15 +16,23 @@ _ERRORS = {
     "413": "The body is too big.",
     "415": "The body is of another kind.",
     "429": "A limit is reached, or there is too much to do; `retry-after` says when to come back.",
+    "499": "The request was stopped.",
+    "500": "The engine, or this gateway, broke; its log says why.",
     "503": "Triton or its engine is away.",
     "504": "There was no answer in time.",
 }
+_ALWAYS = ("400", "403", "503")
+"""Headers too many or too odd, a page of another site, too many connections."""
+_JSON, _EVENTS = "application/json", "text/event-stream"
+_CHAT = {"model": UNARY_MODEL, "messages": [{"role": "user", "content": "What is a headrace?"}], "max_tokens": 64}
+_PROMPT = {"model": UNARY_MODEL, "prompt": "A headrace is", "max_tokens": 64}
+_GENERATE = {"text_input": "What is a headrace?", "max_tokens": 64}
+_ASKED = {"name": "text_input", "datatype": "BYTES", "shape": [1, 1], "data": ["What is a headrace?"]}
+_INFER = {"inputs": [_ASKED]}
+_MODELS = {"type": "string", "enum": [UNARY_MODEL, STREAM_MODEL]}
 
 
 def document() -> dict[str, Any]:
-    _, schemas = models_json_schema(
-        [(ChatCompletionRequest, "validation"), (CompletionRequest, "validation")], ref_template=_REF
-    )
     return {
         "openapi": "3.1.0",
         "info": {
@@ -45,141 +40,141 @@ def document() -> dict[str, Any]:
             "version": __version__,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "security": [{"key": []}, {}],
-        "paths": _openai() | _triton() | _health(),
+        "security": [{"key": []}, {"apiKey": []}, {}],
+        "paths": _openai() | _triton() | _operations(),
         "components": {
-            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
-            "schemas": schemas["$defs"] | _own_schemas(),
+            "securitySchemes": {
+                "key": {"type": "http", "scheme": "bearer", "description": "An API key, or a JSON Web Token."},
+                "apiKey": {"type": "apiKey", "in": "header", "name": "api-key"},
+            },
+            "parameters": _headers(),
+            "schemas": schemas(),
         },
     }
 
 
 def _openai() -> dict[str, Any]:
+    error = "OpenAiError"
+    chat = _answered("ChatCompletion", "ChatCompletionChunk")
+    text = _answered("Completion", "CompletionChunk")
+    model = {"name": "model", "in": "path", "required": True, "schema": {"type": "string"}, "example": UNARY_MODEL}
     return {
-        "/v1/chat/completions": {"post": _completion("ChatCompletionRequest", "createChatCompletion")},
-        "/v1/completions": {"post": _completion("CompletionRequest", "createCompletion")},
-        "/v1/models": {"get": _read("listModels", {"$ref": _named("ModelList")}, "OpenAiError")},
-        "/v1/models/{model}": {
-            "parameters": [_parameter("model")],
-            "get": _read("getModel", {"$ref": _named("Model")}, "OpenAiError"),
-        },
-    }
-
-
-def _completion(request: str, operation: str) -> dict[str, Any]:
-    whole = {"schema": {"$ref": _named("Completion")}}
-    return {
-        "operationId": operation,
-        "requestBody": _json_body({"$ref": _named(request)}),
-        "responses": {
-            "200": _response("The answer, or its events.", {"application/json": whole, "text/event-stream": {}})
-        }
-        | _errors("OpenAiError"),
+        "/v1/chat/completions": _ask("createChatCompletion", "ChatCompletionRequest", _CHAT, chat, error),
+        "/v1/completions": _ask("createCompletion", "CompletionRequest", _PROMPT, text, error),
+        "/v1/models": _read("listModels", "ModelList", error),
+        "/v1/models/{model}": {"parameters": [model]} | _read("getModel", "Model", error),
     }
 
 
 def _triton() -> dict[str, Any]:
-    model = "/v2/models/{model}"
-    generated = {"application/json": {"schema": {"$ref": _named("Generated")}}}
-    inferred = {"application/json": {"schema": {"type": "object"}}}
-    found: dict[str, Any] = {
-        "/v2": {"get": _read("serverMetadata", {"type": "object"}, "TritonError")},
-        f"{model}/infer": _inference("infer", "InferRequest", inferred),
-        f"{model}/generate": _inference("generate", "GenerateRequest", generated),
-        f"{model}/generate_stream": _inference("generateStream", "GenerateRequest", {"text/event-stream": {}}),
+    error = "TritonError"
+    found = {
+        "/v2": _read("serverMetadata", "Metadata", error),
+        "/v2/health/live": _probe("serverLive"),
+        "/v2/health/ready": _probe("serverReady"),
+        "/v2/models/stats": _read("allStatistics", "Statistics", error),
     }
-    for place, operation in (("", "modelMetadata"), ("/config", "modelConfig"), ("/stats", "modelStatistics")):
-        told = _read(operation, {"type": "object"}, "TritonError")
-        found[f"{model}{place}"] = {"parameters": [_parameter("model", _MODELS)], "get": told}
+    for suffix, place in (("", ""), ("OfVersion", "/versions/{version}")):
+        path = f"/v2/models/{{model}}{place}"
+        where = {"parameters": [_place("model", _MODELS), *([_place("version", {"const": "1"})] if place else [])]}
+        ways = {
+            "": _read(f"modelMetadata{suffix}", "Metadata", error),
+            "/ready": _probe(f"modelReady{suffix}"),
+            "/config": _read(f"modelConfig{suffix}", "Metadata", error),
+            "/stats": _read(f"modelStatistics{suffix}", "Statistics", error),
+            "/infer": _ask(f"infer{suffix}", "InferBody", _INFER, _inferred(), error),
+            "/generate": _ask(f"generate{suffix}", "GenerateRequest", _GENERATE, _answered("Generated"), error),
+            "/generate_stream": _ask(
+                f"generateStream{suffix}", "GenerateRequest", _GENERATE, _events("Generated"), error
+            ),
+        }
+        found |= {path + way: where | asked for way, asked in ways.items()}
     return found
 
 
-_MODELS = {"type": "string", "enum": list(PUBLIC_MODELS)}
-
-
-def _inference(operation: str, request: str, content: dict[str, Any]) -> dict[str, Any]:
+def _operations() -> dict[str, Any]:
+    page = {"200": _response("For Prometheus.", {"text/plain": {"schema": {"type": "string"}}})}
+    status = _responses("What the page at / shows.", {_JSON: {"schema": {"type": "object"}}}, "OpenAiError")
     return {
-        "parameters": [_parameter("model", _MODELS)],
-        "post": {
-            "operationId": operation,
-            "requestBody": _json_body({"$ref": _named(request)}),
-            "responses": {"200": _response("The answer.", content)} | _errors("TritonError"),
-        },
+        "/health/live": _health("live", "200"),
+        "/health/ready": _health("ready", "200", "503"),
+        "/metrics": {"get": {"operationId": "metrics", "security": [], "responses": page | _refused(_ALWAYS)}},
+        "/status": {"get": {"operationId": "status", "responses": status}},
+        "/openapi.json": _read("document", None, "OpenAiError"),
     }
 
 
-def _health() -> dict[str, Any]:
-    status = {"type": "object", "properties": {"status": {"type": "string"}}, "required": ["status"]}
-    shown = {"application/json": {"schema": status}}
+def _headers() -> dict[str, Any]:
+    """That every inference takes."""
+    seconds = {"type": "string", "pattern": r"^[0-9]{1,9}(\.[0-9]{1,6})?(ms|s)?$"}
+    wishes: dict[str, tuple[str, Schema]] = {
+        "x-request-id": ("Comes back, and is in the audit log, if it is one.", {"type": "string"}),
+        "x-request-timeout": ("Seconds, or milliseconds with `ms`.", seconds),
+        "cache-control": ("`no-cache` and `no-store` are heard.", {"type": "string"}),
+        "traceparent": ("W3C's trace context.", {"type": "string"}),
+    }
     return {
-        "/health/live": {"get": {"operationId": "live", "responses": {"200": _response("It runs.", shown)}}},
-        "/health/ready": {
-            "get": {
-                "operationId": "ready",
-                "responses": {"200": _response("It answers.", shown), "503": _response("It does not.", shown)},
-            }
-        },
+        name: {"name": name, "in": "header", "description": says, "schema": schema}
+        for name, (says, schema) in wishes.items()
     }
 
 
-def _own_schemas() -> dict[str, Any]:
-    inputs = {name: _TYPES[kind.datatype] for name, kind in INPUTS.items()}
-    inputs["stop_words"] = {"type": "array", "items": {"type": "string"}}
-    outputs: dict[str, Any] = {name: _TYPES[datatype] for name, (datatype, _) in OUTPUTS.items()}
-    outputs["log_probs"] = {"anyOf": [{"type": "number"}, {"type": "array", "items": {"type": "number"}}]}
-    text = {"type": "string"}
-    error = _object({"message": text, "type": text}, ["message", "type"])
-    model = _object(
-        {"id": text, "object": {"const": "model"}, "created": {"type": "integer"}, "owned_by": text}, ["id"]
-    )
-    tensor = _object(
-        {
-            "name": {"enum": list(INPUTS)},
-            "datatype": {"enum": list(_TYPES)},
-            "shape": {"type": "array", "items": {"type": "integer", "minimum": 1}, "minItems": 2, "maxItems": 2},
-            "data": {"type": "array"},
-        },
-        ["name", "datatype", "shape", "data"],
-    )
-    return {
-        "OpenAiError": _object({"error": error}, ["error"]),
-        "TritonError": _object({"error": text}, ["error"]),
-        "Model": model,
-        "ModelList": _object({"data": {"type": "array", "items": {"$ref": _named("Model")}}}, ["data"]),
-        "Completion": _object(
-            {"id": text, "choices": {"type": "array"}, "usage": {"type": "object"}}, ["id", "choices", "usage"]
-        ),
-        "GenerateRequest": {"type": "object", "properties": inputs | {"id": text}, "additionalProperties": False},
-        "Generated": _object(outputs, list(OUTPUTS)),
-        "InferRequest": _object({"id": text, "inputs": {"type": "array", "items": tensor}}, ["inputs"]),
+def _ask(operation: str, request: str, example: object, content: dict[str, Any], error: str) -> dict[str, Any]:
+    body = {"required": True, "content": {_JSON: {"schema": named(request), "example": example}}}
+    asked = {
+        "operationId": operation,
+        "parameters": [{"$ref": f"#/components/parameters/{name}"} for name in _headers()],
+        "requestBody": body,
+        "responses": _responses("The answer.", content, error),
     }
+    return {"post": asked}
 
 
-def _named(schema: str) -> str:
-    return _REF.format(model=schema)
+def _read(operation: str, schema: str | None, error: str) -> dict[str, Any]:
+    content = {_JSON: _content(schema)} if schema else {_JSON: {"schema": {"type": "object"}}}
+    return {"get": {"operationId": operation, "responses": _responses("What was asked for.", content, error)}}
 
 
-def _object(properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
-    return {"type": "object", "properties": properties, "required": required}
+def _probe(operation: str) -> dict[str, Any]:
+    """Its status says all."""
+    found = {"200": {"description": "Yes."}, "400": {"description": "No."}}
+    return {"get": {"operationId": operation, "security": [], "responses": found}}
 
 
-def _parameter(name: str, schema: dict[str, Any] | None = None) -> dict[str, Any]:
-    return {"name": name, "in": "path", "required": True, "schema": schema or {"type": "string"}}
+def _health(operation: str, *statuses: str) -> dict[str, Any]:
+    found = {status: _response("How it is.", {_JSON: _content("Health")}) for status in statuses}
+    return {"get": {"operationId": operation, "security": [], "responses": found}}
 
 
-def _json_body(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"required": True, "content": {"application/json": {"schema": schema}}}
+def _answered(whole: str, event: str | None = None) -> dict[str, Any]:
+    return {_JSON: _content(whole)} | (_events(event) if event else {})
+
+
+def _events(schema: str) -> dict[str, Any]:
+    """Each one's `data` is JSON."""
+    data = {"type": "string", "contentMediaType": _JSON, "contentSchema": named(schema)}
+    return {_EVENTS: {"schema": {"type": "object", "properties": {"data": data}, "required": ["data"]}}}
+
+
+def _inferred() -> dict[str, Any]:
+    return _answered("Inferred") | {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+
+
+def _content(schema: str) -> dict[str, Any]:
+    return {"schema": named(schema)}
+
+
+def _place(name: str, schema: Schema) -> dict[str, Any]:
+    return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _responses(says: str, content: dict[str, Any], error: str) -> dict[str, Any]:
+    return {"200": _response(says, content)} | _refused(tuple(_ERRORS), error)
+
+
+def _refused(statuses: tuple[str, ...], error: str = "OpenAiError") -> dict[str, Any]:
+    return {status: _response(_ERRORS[status], {_JSON: _content(error)}) for status in statuses}
 
 
 def _response(says: str, content: dict[str, Any]) -> dict[str, Any]:
     return {"description": says, "content": content}
-
-
-def _read(operation: str, schema: dict[str, Any], error: str) -> dict[str, Any]:
-    found = {"200": _response("What was asked for.", {"application/json": {"schema": schema}})}
-    return {"operationId": operation, "responses": found | _errors(error)}
-
-
-def _errors(schema: str) -> dict[str, Any]:
-    content = {"application/json": {"schema": {"$ref": _named(schema)}}}
-    return {status: _response(says, content) for status, says in _ERRORS.items()}

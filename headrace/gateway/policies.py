@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,9 @@ import structlog
 from headrace.errors import ConfigError
 from headrace.file_stamp import stamp
 from headrace.guard import policy
+
+LOOK_SECONDS = 0.05
+"""Between two looks at the file. An answer that Triton judged by a policy not known here yet is not cached."""
 
 log = structlog.get_logger()
 
@@ -25,14 +29,20 @@ class Policies:
 class LivePolicies:
     """Read anew when the file changes. A bad one is ignored, as it is in Triton's steps."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, clock: Callable[[], float] = time.monotonic) -> None:
         """Raises `ConfigError`."""
         self._file = file
+        self._clock = clock
+        self._look_at = clock() + LOOK_SECONDS
         self._stamp = stamp(file)
         self._policies = _read(file)
 
     def current(self) -> Policies:
-        """Looks at the file: a change holds from the next request on."""
+        """Looks at the file now and then: a change holds soon after."""
+        now = self._clock()
+        if now < self._look_at:
+            return self._policies
+        self._look_at = now + LOOK_SECONDS
         if (found := stamp(self._file)) != self._stamp:
             self._stamp = found
             try:

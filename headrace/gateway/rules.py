@@ -10,6 +10,7 @@ from headrace.config import Config
 from headrace.errors import Forbidden, InvalidRequest, NotFound
 from headrace.gateway.ask import Ask
 from headrace.gateway.policies import LivePolicies, Policies
+from headrace.gateway.token_counts import TokenCounts
 from headrace.tenants.settings import Settings
 from headrace.text.conversation import Conversation, PromptEncoder, conversation
 
@@ -38,6 +39,7 @@ class Rules:
         self._limits = config.limits
         self._encoder = PromptEncoder(config)
         self._policies = policies
+        self._counts = TokenCounts()
 
     async def terms(self, settings: Settings, ask: Ask) -> Terms:
         """Raises `NotFound`, `Forbidden`, `InvalidRequest`."""
@@ -59,13 +61,17 @@ class Rules:
         return Terms(question, asked, prompt_tokens, max_tokens, policy, policies.versions[policy])
 
     async def _count(self, asked: Conversation, settings: Settings) -> int:
-        length = sum(len(message.text) for message in asked.messages)
-        encode = self._encoder.encode
-        token_ids = encode(asked) if length <= _SHORT else await asyncio.to_thread(encode, asked)
+        prompt = asked.as_prompt()
+        count = self._counts.get(prompt)
+        if count is None:
+            encode = self._encoder.encode
+            short = len(prompt) <= _SHORT
+            count = len(encode(asked) if short else await asyncio.to_thread(encode, asked))
+            self._counts.put(prompt, count)
         most = settings.max_prompt_tokens
-        if most is not None and len(token_ids) > most:
-            raise InvalidRequest(asked.field, f"{len(token_ids)} tokens, this tenant may send {most}")
-        return len(token_ids)
+        if most is not None and count > most:
+            raise InvalidRequest(asked.field, f"{count} tokens, this tenant may send {most}")
+        return count
 
     def _max_tokens(self, asked: int | None, prompt_tokens: int, settings: Settings) -> int:
         """As the preprocess step cuts it, and to what the tenant may have."""

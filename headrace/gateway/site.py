@@ -14,34 +14,37 @@ from headrace.gateway.door import Door
 from headrace.gateway.openapi import document
 
 _FOLDER = Path(__file__).parent / "page"
-_FILES = {
-    "/": ("index.html", "text/html; charset=utf-8"),
-    "/page.css": ("page.css", "text/css; charset=utf-8"),
-    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
-}
-# Nothing from elsewhere, nothing within the page's own text, and in no frame.
+_INDEX = "index.html"
+_KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+# Its own files and nothing else: no code or style within the page's text, and no text that is made markup by code.
 _POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
 )
 
 
 def routes(door: Door) -> list[Route]:
-    files = [Route(path, _File(*found), methods=["GET"]) for path, found in _FILES.items()]
+    files = [file for file in sorted(_FOLDER.iterdir()) if file.suffix in _KINDS]
     return [
-        *files,
+        *(Route(_address(file), _File(file), methods=["GET"]) for file in files),
         Route("/openapi.json", _Said(document()), methods=["GET"]),
         Route("/status", _Status(door), methods=["GET"]),
     ]
 
 
-class _File:
-    """An ASGI application."""
+def _address(file: Path) -> str:
+    return "/" if file.name == _INDEX else f"/{file.name}"
 
-    def __init__(self, name: str, kind: str) -> None:
+
+class _File:
+    """An ASGI application: one file of the page."""
+
+    def __init__(self, file: Path) -> None:
         self._body = Body(
-            (_FOLDER / name).read_bytes(),
+            file.read_bytes(),
             [
-                (b"content-type", kind.encode()),
+                (b"content-type", f"{_KINDS[file.suffix]}; charset=utf-8".encode()),
                 (b"content-security-policy", _POLICY.encode()),
                 (b"cache-control", b"no-cache"),
             ],
@@ -69,5 +72,5 @@ class _Status:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         identity = await self._door.identity(Request(scope, receive))
-        said = {"ready": await self._door.ready(), "tenant": identity.tenant, "shown": self._door.shown()}
+        said = {"ready": await self._door.ready(), **self._door.overview.said(identity.settings)}
         await answers.send_whole(send, answers.json_body(said))

@@ -6,8 +6,9 @@ https://www.w3.org/TR/trace-context/: `traceparent` is version-trace-parent-flag
 from __future__ import annotations
 
 import re
-import secrets
 from dataclasses import dataclass
+
+from headrace.gateway.ids import new_id
 
 HEADER = "traceparent"
 _FORM = re.compile(
@@ -35,10 +36,10 @@ def of(header: str | None) -> Trace:
     """Goes on with the caller's trace; begins one when there is none, or none that can be read."""
     found = _FORM.fullmatch(header.strip()) if header else None
     if found is None or not _is_valid(found):
-        return Trace(secrets.token_hex(16), secrets.token_hex(8))
+        return Trace(new_id(32), new_id(16))
     # Of a later version only what this one has is understood, its last bit for instance.
     flags = f"{int(found['flags'], 16) & 1:02x}"
-    return Trace(found["trace"], secrets.token_hex(8), found["parent"], flags)
+    return Trace(found["trace"], new_id(16), found["parent"], flags)
 
 
 def _is_valid(found: re.Match[str]) -> bool:

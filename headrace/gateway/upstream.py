@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from headrace.admission.admission import Admission
+from headrace.admission.admission import SHORTEST_RETRY, Admission
+from headrace.admission.ticket import Ticket
 from headrace.client import Chunk, Client, Question
-from headrace.errors import DeadlineExceeded, HeadraceError, RequestCancelled, Unavailable
+from headrace.errors import DeadlineExceeded, HeadraceError, Overloaded, QueueFull, RequestCancelled, Unavailable
 from headrace.gateway.circuit import Circuit
 
 
@@ -21,6 +22,8 @@ class Job:
     stream: bool
     tenant: str
     priority: int
+    admitted: Callable[[], None]
+    """Told when it has its place in the engine."""
     work: int
     """Tokens of the prompt, and at most of the answer."""
     deadline: float | None
@@ -41,14 +44,25 @@ class Upstream:
         Raises `Overloaded`, `DeadlineExceeded`, `Unavailable`, and what the steps in Triton say.
         """
         self._circuit.check()
+        admitted = False
+        try:
+            async with self._admission.admit(
+                job.tenant, job.priority, job.work, job.deadline, stream=job.stream
+            ) as ticket:
+                admitted = True
+                job.admitted()
+                async with aclosing(self._answer(job, ticket)) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
+        finally:
+            if not admitted:
+                self._circuit.unknown()
+
+    async def _answer(self, job: Job, ticket: Ticket) -> AsyncGenerator[Chunk]:
+        """Tells the circuit, as soon as it is known, whether Triton is there."""
         told = False
         try:
-            async with (
-                self._admission.admit(
-                    job.tenant, job.priority, job.work, job.deadline, stream=job.stream
-                ) as ticket,
-                aclosing(self._chunks(job)) as chunks,
-            ):
+            async with aclosing(self._chunks(job, ticket)) as chunks:
                 async for chunk in chunks:
                     if not told:
                         told = True
@@ -58,8 +72,12 @@ class Upstream:
                     if chunk.finish_reason is not None:
                         ticket.done(chunk.completion_tokens or 0)
                     yield chunk
-        except Unavailable:
+        except Unavailable as error:
             told = True
+            if isinstance(error, QueueFull):
+                self._circuit.succeeded()
+                ticket.done(0, ok=False)
+                raise Overloaded(str(error), SHORTEST_RETRY) from None
             self._circuit.failed()
             raise
         except (DeadlineExceeded, RequestCancelled):
@@ -72,8 +90,10 @@ class Upstream:
             if not told:
                 self._circuit.unknown()
 
-    def _chunks(self, job: Job) -> AsyncGenerator[Chunk]:
-        return self._client.stream(job.question, job.request_id) if job.stream else self._whole(job)
+    def _chunks(self, job: Job, ticket: Ticket) -> AsyncGenerator[Chunk]:
+        if job.stream:
+            return self._client.stream(job.question, job.request_id, ticket.leave)
+        return self._whole(job)
 
     async def _whole(self, job: Job) -> AsyncGenerator[Chunk]:
         yield await self._client.answer(job.question, job.seconds, job.request_id)

@@ -42,25 +42,33 @@ class GuardedAnswer:
         openings = harmless(terms.openings, policy)
         self._windows = Windows(openings=openings, apart=self._mode != "buffered", begun=terms.begun)
         self._held: list[str] = []
+        self._asked: Sequence[Window] = ()
+        self._fed = self._judged = 0
         self._final = False
+        self.changed: list[tuple[int, int]] = []
+        """From where to where, in characters of the answer as it came in, it is shown otherwise than it was."""
         self.verdict = Verdict.none(name, policy, "response")
         self.blocked = False
 
     @property
-    def held_back(self) -> int:
-        """Characters at the end of what came in that are in no judged window yet. Mode `async` shows them."""
-        return 0 if self._mode == "async" else len(self._windows.pending)
+    def place(self) -> int:
+        """Characters that came in and were judged, or are shown before they are (mode `async`)."""
+        return self._fed if self._mode == "async" else self._judged
 
     def feed(self, text: str, final: bool = False) -> tuple[str, list[Asked]]:
         """Text that is shown before it is judged (mode `async` alone), and the windows that have to be judged."""
         self._final = self._final or final
-        windows = self._windows.feed(text, final) if self._policy.response else ()
-        asked = [Asked(self._name, "response", window) for window in windows]
+        self._fed += len(text)
+        self._asked = tuple(self._windows.feed(text, final)) if self._policy.response else ()
+        asked = [Asked(self._name, "response", window) for window in self._asked]
         return (text if self._mode == "async" else ""), asked
 
     def settle(self, judged: Sequence[Judged]) -> Shown:
         """`judged` are the verdicts of the windows of the last `feed`, in their order."""
-        for one in judged:
+        for window, one in zip(self._asked, judged, strict=True):
+            start, self._judged = self._judged, self._judged + len(window.text)
+            if one.text != window.text and self._mode != "async":
+                self.changed.append((start, self._judged))
             self.verdict = self.verdict.merged(one.verdict)
             if one.verdict.action == "block":
                 self.blocked = True

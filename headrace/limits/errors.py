@@ -29,9 +29,8 @@ class LimitsUnavailable(Unavailable):
     """The store of the limits does not answer; the same request may work after `retry_after` seconds."""
 
     def __init__(self, problem: str, retry_after: float = 1.0) -> None:
-        super().__init__(f"limits cannot be checked: {problem}")
+        super().__init__(f"limits cannot be checked: {problem}", retry_after=retry_after)
         self.problem = problem
-        self.retry_after = retry_after
 
 
 class Unanswered(LimitsUnavailable):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from headrace.errors import RateLimited
+from headrace.errors import HeadraceError
 from headrace.limits.errors import NEVER_SECONDS, BudgetReached, LimitReached
 from headrace.limits.standing import Rate, Standing
 
@@ -16,9 +16,11 @@ def standing(found: Standing) -> Headers:
     return [*_rate(b"requests", found.requests), *_rate(b"tokens", found.tokens)]
 
 
-def refused(error: RateLimited) -> Headers:
-    """`retry-after`, where the client stands, and `x-should-retry: false` (the official clients honour it) where
-    waiting does not help."""
+def refused(error: HeadraceError) -> Headers:
+    """`retry-after` where it is known, where the client stands, and `x-should-retry: false` (the official clients
+    honour it) where waiting does not help."""
+    if error.retry_after is None:
+        return []
     headers: Headers = [(b"retry-after", b"%d" % max(1, math.ceil(error.retry_after)))]
     if error.retry_after >= NEVER_SECONDS:
         headers.append((b"x-should-retry", b"false"))

@@ -14,8 +14,9 @@ PAUSE_SECONDS = 1.0
 
 
 class Outage:
-    def __init__(self, monotonic: Callable[[], float]) -> None:
+    def __init__(self, monotonic: Callable[[], float], what: str = "the store of the limits") -> None:
         self._monotonic = monotonic
+        self._fails, self._is_back = f"{what} fails", f"{what} answers again"
         self._failures = 0
         self._began = 0.0
         self._next = 0.0
@@ -39,10 +40,10 @@ class Outage:
         self._next = now + PAUSE_SECONDS
         if self._failures == 1:
             self._began = now
-            log.error("the store of the limits fails", problem=problem, on_error=policy)
+            log.error(self._fails, problem=problem, on_error=policy)
 
     def answered(self) -> None:
         if self._failures:
             seconds = round(self._monotonic() - self._began, 1)
-            log.info("the store of the limits answers again", seconds=seconds, failures=self._failures)
+            log.info(self._is_back, seconds=seconds, failures=self._failures)
         self._failures = 0

@@ -34,10 +34,10 @@ class Gateway:
 
     def _environment(self) -> dict[str, str]:
         """The stack's, with secrets that no other part is to know."""
-        own = (self._config.audit.key_env, self._config.limit_store.redis_url_env)
-        return stack_environment(os.environ, self._folder) | {
-            name: os.environ[name] for name in own if name in os.environ
-        }
+        config = self._config
+        own = (config.audit.key_env, config.limit_store.redis_url_env, config.gateway.cache_redis_url_env)
+        known = {name: os.environ[name] for name in own if name is not None and name in os.environ}
+        return stack_environment(os.environ, self._folder) | known
 
     async def is_ready(self) -> bool:
         return await asyncio.to_thread(_lives, self._config)

@@ -13,15 +13,18 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, TypeVar
 
 import msgspec
 import yaml
 
 from headrace import paths
-from headrace.config import Config, ServerConfig
+from headrace.config import Config
 from headrace.errors import StartupError
 from headrace.serving.status import Status
+from headrace.yaml_file import Section
+
+AnySection = TypeVar("AnySection", bound=Section)
 
 # sun_path holds 108 bytes with its terminating zero.
 MAX_SOCKET_PATH_BYTES = 107
@@ -157,10 +160,10 @@ class RunFolder:
         text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
         _write(self.config_file, text)
 
-    def read_server_config(self) -> ServerConfig | None:
-        """The server's settings as the running stack uses them, whatever the environment says now."""
+    def read_section(self, name: str, kind: type[AnySection]) -> AnySection | None:
+        """A section as the running stack uses it, whatever the environment says now."""
         try:
-            return ServerConfig(**yaml.safe_load(self.config_file.read_text(encoding="utf-8"))["server"])
+            return kind(**yaml.safe_load(self.config_file.read_text(encoding="utf-8"))[name])
         except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError):
             return None
 

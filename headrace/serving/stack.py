@@ -17,8 +17,9 @@ import structlog
 
 from headrace import logs
 from headrace.client import Chunk
-from headrace.config import Config
+from headrace.config import Config, ServerConfig
 from headrace.errors import EngineFailed, HeadraceError, StartupError
+from headrace.gateway.config import GatewayConfig
 from headrace.serving import checks, leftovers, listen, shared_memory
 from headrace.serving.log_file import LogFile
 from headrace.serving.run_folder import RunFolder
@@ -148,8 +149,10 @@ def _wait_until_started(folder: RunFolder, supervisor: subprocess.Popen[bytes]) 
 
 def _longest_stop(folder: RunFolder, config: Config) -> float:
     """Seconds that the running stack may take to stop; it may have been started with other settings than ours."""
-    server = folder.read_server_config() or config.server
-    return server.unready_seconds + server.drain_seconds + _STOP_SECONDS
+    server = folder.read_section("server", ServerConfig) or config.server
+    gateway = folder.read_section("gateway", GatewayConfig) or config.gateway
+    at_the_gateway = gateway.unready_seconds + gateway.drain_seconds if gateway.enabled else 0.0
+    return at_the_gateway + server.unready_seconds + server.drain_seconds + _STOP_SECONDS
 
 
 def _last_error(folder: RunFolder) -> str:

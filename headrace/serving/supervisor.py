@@ -1,4 +1,4 @@
-"""The supervisor: one engine worker and one Triton, kept running, truthfully reported, drained at the end."""
+"""The supervisor: engine worker, Triton and gateway, kept running, truthfully reported, drained at the end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from headrace.build.triton import TritonDistribution
 from headrace.client import Chunk, Client
 from headrace.config import Config
 from headrace.errors import HeadraceError, StartupError
-from headrace.serving import probe, repository
+from headrace.serving import drain, probe, repository
 from headrace.serving.backoff import Backoff
 from headrace.serving.engine_worker import EngineWorker
 from headrace.serving.gate import Gate
@@ -104,11 +104,7 @@ class Supervisor:
             await _first_failure_or(stop, [*keepers, *doors, *watchers])
             # A drain looks like a fault to them: not ready for long, and no new request is answered.
             await _cancel([*watchers, *doors])
-            await self._drain_gateway()
-            if self._start_seconds is not None and not await self._drain_worker():
-                # It fails what still runs; Triton would wait for it.
-                await _cancel(keepers)
-                await self._worker_keeper.stop(_WORKER_STOP_SECONDS)
+            await self._drain_all(keepers)
         finally:
             await _cancel([stop, *keepers, *doors, *watchers])
             await self._stop_parts()
@@ -196,42 +192,25 @@ class Supervisor:
     async def _worker_stats(self) -> WorkerStats | None:
         return await self._worker.stats(max(_STATS_SECONDS, self._config.server.probe_seconds / 2))
 
-    async def _drain_gateway(self) -> None:
-        """It refuses new requests and ends when the running ones have: what it waits for still has to run."""
-        if self._gateway_keeper is None:
-            return
+    async def _drain_all(self, keepers: list[asyncio.Task[Any]]) -> None:
+        """The gateway first: what it waits for still has to run. Then the worker, for who asked Triton itself."""
+        server, gateway = self._config.server, self._config.gateway
         self._draining = True
         self._report()
-        gateway = self._config.gateway
-        seconds = gateway.unready_seconds + gateway.drain_seconds + _GATEWAY_STOP_SECONDS
-        stopping = asyncio.create_task(self._gateway_keeper.stop(seconds))
-        hurry = asyncio.create_task(self._now.wait())
-        await asyncio.wait((stopping, hurry), return_when=asyncio.FIRST_COMPLETED)
-        if not stopping.done() and self._gateway_keeper.process is not None:
-            await self._gateway_keeper.process.kill()
-        await stopping
-        hurry.cancel()
-
-    async def _drain_worker(self) -> bool:
-        """Refuse new requests and wait for the running ones. False when they did not end in time."""
-        self._draining = True
-        self._report()
-        # Readiness first, so that who routes by it looks elsewhere; then the worker refuses what still comes.
+        # Readiness before anything else, so that who routes by it looks elsewhere.
         with contextlib.suppress(OSError):
             self._gate.shut()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._now.wait(), self._config.server.unready_seconds)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._config.server.drain_seconds):
-                # A worker that is away holds nothing. One that is silent may be in a long step of its engine, and
-                # a new one has to be told again.
-                while not self._now.is_set() and self._worker_keeper.state == "ready":
-                    stats = await self._worker.drain()
-                    if stats is not None and stats.live == 0:
-                        break
-                    await asyncio.sleep(_POLL_SECONDS)
-                return True
-        return False
+        began = time.monotonic()
+        if self._gateway_keeper is not None:
+            seconds = gateway.unready_seconds + gateway.drain_seconds + _GATEWAY_STOP_SECONDS
+            await drain.stop(self._gateway_keeper, seconds, self._now)
+        if self._start_seconds is None:
+            return
+        await drain.wait(self._now, max(0.0, began + server.unready_seconds - time.monotonic()))
+        if not await drain.until_idle(self._worker, self._worker_keeper, server.drain_seconds, self._now):
+            # It fails what still runs; Triton would wait for it.
+            await _cancel(keepers)
+            await self._worker_keeper.stop(_WORKER_STOP_SECONDS)
 
     async def _stop_parts(self) -> None:
         """Triton first: its steps still deliver what the worker has made."""
@@ -240,13 +219,7 @@ class Supervisor:
         if self._gateway_keeper is not None:
             await self._gateway_keeper.stop(0)
         started = self._start_seconds is not None
-        stopping = asyncio.create_task(self._triton_keeper.stop(_TRITON_STOP_SECONDS if started else 0))
-        hurry = asyncio.create_task(self._now.wait())
-        await asyncio.wait((stopping, hurry), return_when=asyncio.FIRST_COMPLETED)
-        if not stopping.done() and self._triton_keeper.process is not None:
-            await self._triton_keeper.process.kill()
-        await stopping
-        hurry.cancel()
+        await drain.stop(self._triton_keeper, _TRITON_STOP_SECONDS if started else 0, self._now)
         await self._worker_keeper.stop(0 if self._now.is_set() else _WORKER_STOP_SECONDS)
 
     def _parts_ready(self) -> bool:

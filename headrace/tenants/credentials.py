@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import parse_qsl
 
 from headrace.errors import InvalidRequest, Unauthenticated
@@ -95,6 +96,7 @@ def names_a_key(query: str) -> bool:
     return any(name.strip().lower() in _QUERY_NAMES for name, _ in pairs)
 
 
+@lru_cache(1024)
 def is_loopback(host: str) -> bool:
     """Whether this is an address of the own machine: `127.0.0.1`, `::1`, `::ffff:127.0.0.1`. Names are not."""
     try:

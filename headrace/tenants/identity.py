@@ -40,7 +40,7 @@ class Authenticator:
 
     def start(self) -> None:
         """Fetches the issuers' keys before the first token comes. From within a running loop."""
-        self._current()
+        self.current()
 
     def close(self) -> None:
         for key_set in self._key_sets.values():
@@ -51,7 +51,7 @@ class Authenticator:
         """Raises `Unauthenticated`; `InvalidRequest` when more than one key is shown, or one in the query;
         `Forbidden` for a good token of a tenant that is not here; `Unavailable` while an issuer's keys are not.
         """
-        tenants = self._current()
+        tenants = self.current()
         found = shown.secret()
         if found is None or found[0] == ANONYMOUS:
             return _anonymous(tenants, shown)
@@ -61,6 +61,18 @@ class Authenticator:
         key = tenants.keys.find(secret, self._now())
         return Identity(key.settings.tenant, key.id, key.settings, "key")
 
+    def still(self, identity: Identity) -> Settings:
+        """What holds now for who asked before. Raises `Unauthenticated` when the key was taken away, `Forbidden`
+        when the tenant was."""
+        tenants = self.current()
+        if identity.how == "key" and identity.subject not in tenants.keys:
+            raise Unauthenticated("the API key was revoked while its answer ran; use the tenant's new one")
+        anonymous = identity.how == "anonymous"
+        settings = tenants.anonymous if anonymous else tenants.settings.get(identity.tenant)
+        if settings is None:
+            raise Forbidden("the tenant was removed while its answer ran")
+        return settings
+
     async def _by_token(self, text: str, tenants: Tenants) -> Identity:
         token = await self._tokens.check(text)
         settings = tenants.settings.get(token.tenant)
@@ -68,7 +80,8 @@ class Authenticator:
             raise Forbidden("the tenant that the token names is not known here; add it to tenants.yaml")
         return Identity(token.tenant, token.subject, settings, "token")
 
-    def _current(self) -> Tenants:
+    def current(self) -> Tenants:
+        """The tenants in force; another object once they have changed."""
         tenants = self._live.current()
         if tenants is not self._tenants:
             self._trust(tenants)

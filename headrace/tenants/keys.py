@@ -41,6 +41,9 @@ class KeyRing:
     def __init__(self, keys: Iterable[StoredKey]) -> None:
         self._keys = {key.id: key for key in keys}
 
+    def __contains__(self, key_id: str) -> bool:
+        return key_id in self._keys
+
     def find(self, key: str, now: float) -> StoredKey:
         """Whose it is. Raises `Unauthenticated`, the same for a wrong id, a wrong secret and what is no key.
 

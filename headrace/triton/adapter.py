@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import structlog
 import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
@@ -16,9 +15,7 @@ from numpy.typing import NDArray
 from headrace import error_codes, logs
 from headrace.errors import HeadraceError, InvalidRequest
 from headrace.serving import stubs
-from headrace.triton.tensors import GetTensor
-
-Outputs = dict[str, NDArray[Any]]
+from headrace.triton.tensors import GetTensor, Outputs
 
 FINAL = 1
 """TRITONSERVER_RESPONSE_COMPLETE_FINAL: the request gets nothing more."""
@@ -87,8 +84,3 @@ def answer_each(requests: list[Any], answer: Callable[[GetTensor], Outputs]) -> 
         except Exception as error:  # noqa: BLE001 - a step must answer every request
             responses.append(error_response(error))
     return responses
-
-
-def row(values: Any, dtype: Any) -> NDArray[Any]:
-    """Shape [1, n]."""
-    return np.asarray(values, dtype=dtype).reshape(1, -1)

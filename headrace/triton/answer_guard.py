@@ -11,6 +11,7 @@ from headrace.guard.live import LivePolicy
 from headrace.guard.record import DecisionLog
 from headrace.guard.verdict import MAX_VERDICT_BYTES, PromptVerdict, guard_json
 from headrace.triton import tensors
+from headrace.triton.log_probs import HeldLogProbs, LogProbs
 from headrace.triton.tensors import Request
 
 FILTERED = "content_filter"
@@ -23,7 +24,7 @@ MAX_REASON_BYTES = 64
 class GuardedText:
     text: str
     finish_reason: str
-    log_probs: tuple[float, ...]
+    log_probs: LogProbs
     """None of a blocked answer: they would tell of tokens that are not shown."""
     guard: str
     """JSON; see `headrace.guard.verdict.guard_json`."""
@@ -34,7 +35,8 @@ class _Asker:
         get, self._request_id, self._decisions = request.get, request.id, decisions
         self._prompt = PromptVerdict.read(tensors.text(get, "prompt_verdict", MAX_VERDICT_BYTES) or "")
         self._finish_reason = tensors.text(get, "finish_reason", MAX_REASON_BYTES) or ""
-        self._log_probs = tensors.numbers(get, "log_probs")
+        self._log_probs = HeldLogProbs()
+        self._log_probs.add(LogProbs.read(get))
         name, self._policy = judge.policy(self._prompt.policy)
         self._answer = GuardedAnswer(name, self._policy, mode="buffered", terms=judge.terms(name))
         self._backends = judge.backends(name, "response")
@@ -50,8 +52,9 @@ class _Asker:
             self._decisions.write(self._request_id, verdict, self._policy, self._backends, self._hash)
         guard = guard_json(self._prompt, verdict)
         if self._prompt.blocked or shown.blocked:
-            return GuardedText(self._policy.refusal, FILTERED, (), guard)
-        return GuardedText(self._unjudged + shown.text, self._finish_reason, self._log_probs, guard)
+            return GuardedText(self._policy.refusal, FILTERED, LogProbs(), guard)
+        log_probs = self._log_probs.take(self._answer.place, self._answer.changed, final=True)
+        return GuardedText(self._unjudged + shown.text, self._finish_reason, log_probs, guard)
 
 
 class AnswerGuard:

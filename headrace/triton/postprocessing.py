@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import get_args
 
@@ -10,11 +11,15 @@ from headrace.engine.interface import FinishReason
 from headrace.errors import InvalidRequest
 from headrace.guard.verdict import MAX_VERDICT_BYTES
 from headrace.text.answer import AnswerText
+from headrace.text.token_text import token_text
 from headrace.text.tokenizer import Tokenizer
 from headrace.triton import tensors
 from headrace.triton.idle import Streams
+from headrace.triton.log_probs import LogProbs
 from headrace.triton.sampling import read_stop_words
 from headrace.triton.tensors import GetTensor
+
+NO_LOG_PROBS = LogProbs()
 
 
 @dataclass(frozen=True)
@@ -25,8 +30,8 @@ class AnswerPiece:
     prompt_tokens: int
     completion_tokens: int
     """Of the whole answer so far."""
-    log_probs: tuple[float, ...]
-    """Of the tokens since the last piece; empty when not asked for."""
+    log_probs: LogProbs
+    """Of the tokens since the last piece."""
     stream_id: int = 0
     prompt_verdict: str = ""
     """With the first piece, for the guard that follows."""
@@ -36,7 +41,7 @@ class AnswerPiece:
 class _Stream:
     text: AnswerText
     completion_tokens: int = 0
-    log_probs: tuple[float, ...] = ()
+    log_probs: LogProbs = NO_LOG_PROBS
     prompt_verdict: str = ""
     """Until a piece has carried it on."""
 
@@ -80,14 +85,20 @@ class Postprocessor:
             finish_reason="stop" if finish_reason and stream.text.stopped else finish_reason,
             prompt_tokens=tensors.integer(get, "engine_prompt_tokens") or 0,
             completion_tokens=stream.completion_tokens,
-            log_probs=stream.log_probs + tensors.numbers(get, "output_log_probs"),
+            log_probs=stream.log_probs + self._log_probs(get, token_ids),
             stream_id=tensors.integer(get, "stream_id") or 0,
             prompt_verdict=stream.prompt_verdict
             or tensors.text(get, "engine_prompt_verdict", MAX_VERDICT_BYTES)
             or "",
         )
-        stream.log_probs, stream.prompt_verdict = (), ""
+        stream.log_probs, stream.prompt_verdict = NO_LOG_PROBS, ""
         return piece
+
+    def _log_probs(self, get: GetTensor, token_ids: Sequence[int]) -> LogProbs:
+        values = tensors.numbers(get, "output_log_probs")
+        if not values:
+            return NO_LOG_PROBS
+        return LogProbs(values, tuple(token_text(self._tokenizer.token_bytes(one)) for one in token_ids))
 
 
 def _finish_reason(get: GetTensor) -> str:

@@ -20,7 +20,10 @@ from headrace.guard.verdict import MAX_VERDICT_BYTES, PromptVerdict, guard_json
 from headrace.triton import tensors
 from headrace.triton.answer_guard import FILTERED, MAX_ANSWER_BYTES, MAX_REASON_BYTES
 from headrace.triton.idle import Streams
+from headrace.triton.log_probs import HeldLogProbs, LogProbs
 from headrace.triton.tensors import Request
+
+NO_LOG_PROBS = LogProbs()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ class Chunk:
     prompt_tokens: int
     completion_tokens: int
     """Of the whole answer so far."""
-    log_probs: tuple[float, ...]
+    log_probs: LogProbs
     """Of the tokens since the last chunk."""
     guard: str = ""
     """JSON, with the last chunk."""
@@ -42,25 +45,6 @@ class Send(Protocol):
         """To the request at this place of the batch; None: nothing to show."""
 
 
-class _LogProbs:
-    """Of tokens that are not shown yet: they would tell of a text that may yet be blocked."""
-
-    def __init__(self) -> None:
-        self._characters = 0
-        self._held: list[tuple[int, tuple[float, ...]]] = []
-
-    def add(self, text: str, values: tuple[float, ...]) -> None:
-        self._characters += len(text)
-        self._held.append((self._characters, values))
-
-    def take(self, held_back: int = 0) -> tuple[float, ...]:
-        """Those of all tokens but the ones in the last `held_back` characters."""
-        end = self._characters - held_back
-        shown = [values for place, values in self._held if place <= end]
-        del self._held[: len(shown)]
-        return tuple(value for values in shown for value in values)
-
-
 @dataclass(slots=True)
 class _Stream:
     prompt: PromptVerdict
@@ -69,9 +53,13 @@ class _Stream:
     hash: TextHash
     unsent: str = ""
     """Shown unjudged, but with what the verdict brings: the last words of a stream in mode `async`."""
-    log_probs: _LogProbs = field(default_factory=_LogProbs)
+    log_probs: HeldLogProbs = field(default_factory=HeldLogProbs)
     over: bool = False
     """Blocked: the client has heard so, and the rest that the engine sends is dropped."""
+
+    def take_log_probs(self, final: bool = False) -> LogProbs:
+        """Of the tokens whose text is shown by now."""
+        return self.log_probs.take(self.answer.place, self.answer.changed, final)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +73,7 @@ class _Arrival:
     finish_reason: str = ""
     prompt_tokens: int = 0
     completion_tokens: int = 0
-    log_probs: tuple[float, ...] = ()
+    log_probs: LogProbs = NO_LOG_PROBS
     prompt_verdict: str = ""
     error: Exception | None = None
     """Why it could not be read. What follows it would have a hole: its stream is over."""
@@ -110,11 +98,11 @@ class _Arrival:
             tensors.text(get, "finish_reason", MAX_REASON_BYTES) or "",
             tensors.integer(get, "prompt_tokens") or 0,
             tensors.integer(get, "completion_tokens") or 0,
-            tensors.numbers(get, "log_probs"),
+            LogProbs.read(get),
             tensors.text(get, "prompt_verdict", MAX_VERDICT_BYTES) or "",
         )
 
-    def chunk(self, text: str, finish_reason: str, log_probs: tuple[float, ...], guard: str = "") -> Chunk:
+    def chunk(self, text: str, finish_reason: str, log_probs: LogProbs, guard: str = "") -> Chunk:
         return Chunk(text, finish_reason, self.prompt_tokens, self.completion_tokens, log_probs, guard)
 
 
@@ -170,7 +158,7 @@ class StreamGuard:
         """What has to be judged; None when the request is answered already."""
         if stream.over or stream.prompt.blocked:
             return []
-        stream.log_probs.add(arrival.text, arrival.log_probs)
+        stream.log_probs.add(arrival.log_probs)
         stream.hash.add(arrival.text)
         early, windows = stream.answer.feed(arrival.text, final=bool(arrival.finish_reason))
         if arrival.finish_reason:
@@ -178,7 +166,7 @@ class StreamGuard:
         elif early:
             if not windows:
                 self._streams.keep(arrival.stream_id, stream)
-            send(arrival.place, arrival.chunk(early, "", stream.log_probs.take()), final=not windows)
+            send(arrival.place, arrival.chunk(early, "", stream.take_log_probs()), final=not windows)
             return windows or None
         return windows
 
@@ -191,17 +179,19 @@ class StreamGuard:
             shown = stream.answer.settle(judged)
             if stream.prompt.blocked or shown.blocked:
                 text = stream.policy.refusal if stream.prompt.blocked else shown.text
-                found = arrival.chunk(text, FILTERED, (), guard_json(stream.prompt, stream.answer.verdict))
+                found = arrival.chunk(
+                    text, FILTERED, NO_LOG_PROBS, guard_json(stream.prompt, stream.answer.verdict)
+                )
                 stream.over = True
                 if not ended:
                     self._stop(arrival.stream_id)
             elif ended:
                 guard = guard_json(stream.prompt, stream.answer.verdict)
                 text = stream.unsent + shown.text
-                found = arrival.chunk(text, arrival.finish_reason, stream.log_probs.take(), guard)
+                log_probs = stream.take_log_probs(final=True)
+                found = arrival.chunk(text, arrival.finish_reason, log_probs, guard)
             elif shown.text:
-                log_probs = stream.log_probs.take(stream.answer.held_back)
-                found = arrival.chunk(shown.text, "", log_probs)
+                found = arrival.chunk(shown.text, "", stream.take_log_probs())
         if not ended:
             self._streams.keep(arrival.stream_id, stream)
         if found is not None and found.guard and not stream.prompt.blocked:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from headrace.errors import InvalidRequest
 
+Outputs = dict[str, NDArray[Any]]
 GetTensor = Callable[[str], NDArray[Any] | None]
 """The array of an input, shape [1, n], or None when the client left it out."""
 
@@ -59,6 +60,12 @@ def texts(get: GetTensor, name: str, max_count: int, max_bytes: int) -> tuple[st
     return tuple(_decode(item, name) for item in items)
 
 
+def pieces(get: GetTensor, name: str) -> tuple[str, ...]:
+    """The strings of a [1, n] tensor that another step wrote; empty when left out."""
+    array = get(name)
+    return () if array is None else tuple(_utf8(_bytes(item), name) for item in _row(array, name))
+
+
 def number(get: GetTensor, name: str) -> float | None:
     array = get(name)
     return None if array is None else float(_one(array, name))
@@ -93,6 +100,11 @@ def numbers(get: GetTensor, name: str) -> tuple[float, ...]:
 def string_tensor(*values: str) -> NDArray[np.object_]:
     """Shape [1, n] of UTF-8 bytes, as Triton's Python backend wants STRING tensors."""
     return np.array([[value.encode() for value in values]], dtype=np.object_)
+
+
+def row(values: Any, dtype: Any) -> NDArray[Any]:
+    """Shape [1, n]."""
+    return np.asarray(values, dtype=dtype).reshape(1, -1)
 
 
 def _row(array: NDArray[Any], name: str) -> NDArray[Any]:

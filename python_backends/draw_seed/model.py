@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from headrace.triton import tensors
-from headrace.triton.adapter import Outputs, answer_each, row
-from headrace.triton.tensors import GetTensor
+from headrace.triton.adapter import answer_each
+from headrace.triton.tensors import GetTensor, Outputs, row
 
 
 class TritonPythonModel:

@@ -9,9 +9,9 @@ import numpy as np
 
 from headrace import config
 from headrace.text.tokenizer import Tokenizer
-from headrace.triton.adapter import FINAL, Outputs, answer_each, error_response, reader, response, row
+from headrace.triton.adapter import FINAL, answer_each, error_response, reader, response
 from headrace.triton.postprocessing import AnswerPiece, Postprocessor
-from headrace.triton.tensors import GetTensor, string_tensor
+from headrace.triton.tensors import GetTensor, Outputs, row, string_tensor
 
 
 class TritonPythonModel:
@@ -29,9 +29,7 @@ class TritonPythonModel:
         return None
 
     def _whole(self, get: GetTensor) -> Outputs:
-        piece = self._postprocessor.whole(get)
-        # Triton's cache stores no empty tensor, so "none" is one 0.0.
-        return _outputs(piece, log_probs=piece.log_probs or (0.0,))
+        return _outputs(self._postprocessor.whole(get), whole=True)
 
     def _send_piece(self, get: GetTensor, sender: Any) -> None:
         try:
@@ -42,18 +40,18 @@ class TritonPythonModel:
         if piece is None:
             sender.send(flags=FINAL)  # all of it is held back: the client sees nothing
         else:
-            outputs = _outputs(piece, piece.log_probs) | {
+            outputs = _outputs(piece, whole=False) | {
                 "stream_id": row(piece.stream_id, np.uint64),
                 "prompt_verdict": string_tensor(piece.prompt_verdict),
             }
             sender.send(response(outputs), flags=FINAL)
 
 
-def _outputs(piece: AnswerPiece, log_probs: tuple[float, ...]) -> Outputs:
+def _outputs(piece: AnswerPiece, whole: bool) -> Outputs:
     return {
         "text_output": string_tensor(piece.text),
         "finish_reason": string_tensor(piece.finish_reason),
         "prompt_tokens": row(piece.prompt_tokens, np.int32),
         "completion_tokens": row(piece.completion_tokens, np.int32),
-        "log_probs": row(log_probs, np.float32),
+        **piece.log_probs.outputs(whole),
     }

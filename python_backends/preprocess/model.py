@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from headrace import config
-from headrace.triton.adapter import Outputs, answer_each, row
+from headrace.triton.adapter import answer_each
 from headrace.triton.prompt import PromptReader
-from headrace.triton.tensors import GetTensor
+from headrace.triton.tensors import GetTensor, Outputs, row
 
 
 class TritonPythonModel:

@@ -15,14 +15,14 @@ from headrace import config
 from headrace.errors import EngineUnavailable
 from headrace.guard.live import LivePolicy
 from headrace.guard.record import DecisionLog
-from headrace.triton.adapter import FINAL, Outputs, error_response, known_id, reader, response, row
+from headrace.triton.adapter import FINAL, error_response, known_id, reader, response
 from headrace.triton.answer_guard import AnswerGuard, GuardedText
 from headrace.triton.engine_step import stream_tag
 from headrace.triton.guard_metrics import GuardMetrics
 from headrace.triton.prompt import PromptReader
 from headrace.triton.prompt_guard import GuardedPrompt, PromptGuard
 from headrace.triton.stream_guard import Chunk, StreamGuard
-from headrace.triton.tensors import Request, string_tensor
+from headrace.triton.tensors import Outputs, Request, row, string_tensor
 from headrace.worker.client import WorkerClient
 
 
@@ -103,8 +103,7 @@ def _answer_outputs(found: GuardedText) -> Outputs:
     return {
         "text_output": string_tensor(found.text),
         "finish_reason": string_tensor(found.finish_reason),
-        # No model may answer with an empty tensor where its caller expects one: "none" is one 0.0.
-        "log_probs": row(found.log_probs or (0.0,), np.float32),
+        **found.log_probs.outputs(whole=True),
         "guard": string_tensor(found.guard),
     }
 
@@ -115,6 +114,6 @@ def _chunk_outputs(found: Chunk) -> Outputs:
         "finish_reason": string_tensor(found.finish_reason),
         "prompt_tokens": row(found.prompt_tokens, np.int32),
         "completion_tokens": row(found.completion_tokens, np.int32),
-        "log_probs": row(found.log_probs, np.float32),
+        **found.log_probs.outputs(whole=False),
         "guard": string_tensor(found.guard),
     }

@@ -14,9 +14,10 @@ from typing import Any
 
 from headrace import config
 from headrace.errors import InvalidRequest, StartupError
-from headrace.triton.adapter import FINAL, Outputs, error_response, reader, request_id, response
+from headrace.triton.adapter import FINAL, error_response, reader, request_id, response
 from headrace.triton.engine_metrics import EngineMetrics
 from headrace.triton.engine_step import EngineStep, Reply, reply_outputs, stream_outputs
+from headrace.triton.tensors import Outputs
 from headrace.worker.client import WorkerClient
 
 

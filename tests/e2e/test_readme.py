@@ -32,7 +32,14 @@ def indented_commands() -> list[str]:
 
 
 def ports_of(stack: Stack, text: str) -> str:
-    for default, port in ((8000, stack.http_port), (8001, stack.grpc_port), (8002, stack.metrics_port)):
+    ports = {
+        8000: stack.http_port,
+        8001: stack.grpc_port,
+        8002: stack.metrics_port,
+        8080: stack.gateway_port,
+        8081: stack.gateway_grpc_port,
+    }
+    for default, port in ports.items():
         text = text.replace(f"127.0.0.1:{default}", f"127.0.0.1:{port}")
     return text
 
@@ -68,8 +75,9 @@ def test_every_linked_file_exists() -> None:
 def test_the_curl_line_streams_an_answer(stack: Stack) -> None:
     (curl,) = [command for command in indented_commands() if command.startswith("curl") and "…" not in command]
     events = shell(ports_of(stack, curl))
-    text = "".join(re.findall(r'"text_output":"([^"]*)"', events))
+    text = "".join(re.findall(r'"content":"([^"]*)"', events))
     assert text == ANSWER
+    assert events.endswith("data: [DONE]\n\n")
 
 
 def test_the_tritonclient_example_prints_an_answer(stack: Stack) -> None:
@@ -97,7 +105,7 @@ def test_the_table_of_inputs_is_the_door_s(stack: Stack) -> None:
 @pytest.fixture
 def own_stack() -> Iterator[Stack]:
     """Not yet started; on the engine that starts in no time."""
-    stack = Stack(HEADRACE_ENGINE__NAME="mock")
+    stack = Stack(HEADRACE_ENGINE__NAME="mock", HEADRACE_GATEWAY__ENABLED="true")
     yield stack
     stack.headrace("down", "--now")
     assert (stack.processes(), stack.segments()) == ([], [])
@@ -109,8 +117,9 @@ def test_up_status_ask_and_down_by_make(own_stack: Stack) -> None:
     assert shell("make status", env, status=MAKE_FAILED).startswith("stopped")
     up = shell("make up", env)
     assert f"http://127.0.0.1:{own_stack.http_port}" in up
+    assert f"http://127.0.0.1:{own_stack.gateway_port}" in up
     (curl,) = re.findall(r"^curl .*$", up, flags=re.MULTILINE)
-    assert '"text_output"' in shell(curl)
+    assert '"content"' in shell(curl)
     assert shell("make status", env).startswith("ready")
     assert shell('make ask Q="What is the capital of France?"', env).strip()
     assert shell("make down", env) == "stopped\n"
@@ -136,7 +145,7 @@ def test_make_serve_prints_a_curl_line_that_works_and_ends_on_ctrl_c(own_stack: 
             assert process.poll() is None, output.read_text()
             assert time.monotonic() < deadline, output.read_text()
             time.sleep(0.1)
-        assert '"text_output"' in shell(lines[0])
+        assert '"content"' in shell(lines[0])
         assert own_stack.processes()
         # As a terminal does it: the signal goes to make and to what it runs.
         os.killpg(process.pid, signal.SIGINT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import http.client
 import json
 import socket
 import time
@@ -117,6 +118,21 @@ def test_nothing_and_another_method_are_told_in_the_dialects_shape(gateway_stack
         status, answer = call(gateway_stack.gateway_port, method, path, None, JSON)
         said = json.loads(answer)["error"]
         assert (status, isinstance(said, str)) == (expected, path.startswith("/v2"))
+
+
+def test_another_method_is_told_which_one_is_taken(gateway_stack: GatewayStack) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", gateway_stack.gateway_port, timeout=SECONDS)
+    connection.request("GET", CHAT, headers=JSON)
+    assert connection.getresponse().getheader("allow") == "POST"
+    connection.close()
+
+
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999"])
+def test_a_schema_s_numbers_are_finite(gateway_stack: GatewayStack, number: str) -> None:
+    wanted = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"const": "@"}}}
+    status, told = post(gateway_stack, CHAT, body(response_format=wanted).replace(b'"@"', number.encode()))
+    assert status == 400
+    assert "response_format" in told
 
 
 class Raw:

@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 from msgspec import UNSET
 
-from headrace.admission import Admission, AdmissionConfig
-from headrace.audit.config import AuditConfig
-from headrace.audit.query import Filter, query
 from headrace.audit.record import AuditLine
 from headrace.audit.verify import verify
-from headrace.audit.writer import AuditLog
-from headrace.client import Client, Question
-from headrace.config import Config
-from headrace.cost.prices import Price
 from headrace.errors import (
     DeadlineExceeded,
     Forbidden,
@@ -31,102 +22,13 @@ from headrace.errors import (
     Unauthenticated,
     Unavailable,
 )
-from headrace.gateway.ask import Ask, CacheWish, Call
-from headrace.gateway.cache.store import AnswerCache
-from headrace.gateway.choice import Choices
-from headrace.gateway.circuit import Circuit
-from headrace.gateway.entry import Entry
-from headrace.gateway.exchange import Exchanges
-from headrace.gateway.ledger import Ledger
-from headrace.gateway.policies import LivePolicies
-from headrace.gateway.rules import Rules
-from headrace.gateway.upstream import Upstream
+from headrace.gateway.ask import Ask, CacheWish
 from headrace.limits.budget import Budget
 from headrace.limits.errors import LimitReached
-from headrace.limits.memory import MemoryStore
 from headrace.limits.model import Limits
 from headrace.tenants.identity import Identity
 from headrace.tenants.settings import Settings
-from tests.fake_triton import FakeTriton, serving
-
-PRICE = Price(prompt=20, completion=80)
-POLICY = "default: usual\npolicies:\n  usual: {}\n  strict: {stream: windowed}\n"
-ACME = Settings(
-    "acme", "Acme", tokens_per_minute=1000, budgets=(Budget(10**9, "month"),), cache_scope="tenant:acme"
-)
-
-
-@dataclass
-class Bench:
-    """A gateway without its servers."""
-
-    exchanges: Exchanges
-    limits: MemoryStore
-    ledger: Ledger
-    triton: FakeTriton
-    audit_folder: Path
-    policy: Path
-    seen: list[Entry] = field(default_factory=list)
-
-    async def read(self, ask: Ask, settings: Settings = ACME) -> str:
-        async with (
-            self.exchanges.open(CALL, lambda: _who(settings), lambda: _what(ask)) as exchange,
-            aclosing(exchange.pieces()) as pieces,
-        ):
-            return "".join([piece.chunk.text async for piece in pieces])
-
-    async def spent(self) -> int:
-        return await self.limits.spent("acme", "month")
-
-    async def records(self) -> list[AuditLine]:
-        await self.ledger.drained()
-        return list(query(self.audit_folder, Filter()))
-
-
-CALL = Call("openai", "chat.completions", "an-id", "0" * 31 + "1")
-
-
-async def _who(settings: Settings) -> Identity:
-    return Identity(settings.tenant, "key-1", settings, "key")
-
-
-async def _what(ask: Ask) -> Ask:
-    return ask
-
-
-def ask(text: str = "Hi", **wishes: object) -> Ask:
-    choices, stream = int(str(wishes.pop("choices", 1))), bool(wishes.pop("stream", True))
-    deadline, cache = wishes.pop("deadline", None), wishes.pop("cache", CacheWish())
-    question = Question(text_input=text, **({"max_tokens": 20} | wishes))  # type: ignore[arg-type]
-    return Ask(
-        question=question,
-        model="assistant",
-        stream=stream,
-        choices=choices,
-        deadline=deadline,  # type: ignore[arg-type]
-        cache=cache,  # type: ignore[arg-type]
-    )
-
-
-@pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    policy = tmp_path / "policy.yaml"
-    policy.write_text(POLICY)
-    async with AsyncExitStack() as parts:
-        triton = FakeTriton()
-        address = await parts.enter_async_context(serving(triton))
-        client = await parts.enter_async_context(Client(address))
-        audit = await AuditLog.open(AuditConfig(), tmp_path / "audit", None)
-        parts.push_async_callback(audit.close)
-        limits = MemoryStore(60.0)
-        seen: list[Entry] = []
-        ledger = Ledger(limits, audit, PRICE, "USD", "v1", b"key", False, seen.append)
-        choices = Choices(Upstream(client, Admission(AdmissionConfig()), Circuit()), AnswerCache(10**6, 60.0))
-        live = LivePolicies(policy)
-        triton.version = live.current().versions["usual"]
-        exchanges = Exchanges(Rules(Config(), live), ledger, choices, "v1", 20.0)
-        yield Bench(exchanges, limits, ledger, triton, tmp_path / "audit", policy, seen)
-        await ledger.drained()
+from tests.gateway.bench import ACME, CALL, POLICY, Bench, ask, what, who
 
 
 async def test_what_an_answer_took_is_settled_and_recorded(bench: Bench) -> None:
@@ -213,7 +115,7 @@ async def test_choices_are_answers_of_their_own_and_the_prompt_is_paid_once(benc
 async def test_who_leaves_pays_what_he_had_and_stops_the_engine(bench: Bench) -> None:
     bench.triton.pieces, bench.triton.ends = ("The ", "river"), False
     async with (
-        bench.exchanges.open(CALL, lambda: _who(ACME), lambda: _what(ask())) as exchange,
+        bench.exchanges.open(CALL, lambda: who(ACME), lambda: what(ask())) as exchange,
         aclosing(exchange.pieces()) as pieces,
     ):
         await anext(pieces)
@@ -260,7 +162,7 @@ async def test_who_is_not_known_is_recorded_without_a_name(bench: Bench) -> None
         raise Unauthenticated("the key is not known")
 
     with pytest.raises(Unauthenticated):
-        async with bench.exchanges.open(CALL, nobody, lambda: _what(ask())):
+        async with bench.exchanges.open(CALL, nobody, lambda: what(ask())):
             pass
     (record,) = await bench.records()
     assert (record.tenant, record.outcome, record.status, record.prompt_hmac) == (None, "refused", 401, None)
@@ -271,7 +173,7 @@ async def test_a_body_that_cannot_be_read_is_recorded_with_its_tenant(bench: Ben
         raise InvalidRequest("body", "not valid JSON")
 
     with pytest.raises(InvalidRequest):
-        async with bench.exchanges.open(CALL, lambda: _who(ACME), unreadable):
+        async with bench.exchanges.open(CALL, lambda: who(ACME), unreadable):
             pass
     (record,) = await bench.records()
     assert (record.tenant, record.outcome, record.status) == ("acme", "refused", 400)

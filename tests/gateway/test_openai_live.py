@@ -166,3 +166,29 @@ def test_a_tenant_s_policy_holds(gateway_stack: GatewayStack) -> None:
         with as_tenant(gateway_stack, name) as client:
             done = client.chat.completions.create(model="assistant", messages=attack, max_tokens=4)
             assert done.choices[0].finish_reason == reason
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_log_probs_come_with_their_tokens(client: Any, stream: bool) -> None:
+    done = client.chat.completions.create(
+        model="assistant", messages=ASKED, max_tokens=20, logprobs=True, stream=stream
+    )
+    choices = [one.choices[0] for one in (done if stream else [done])]
+    found = [entry for choice in choices if choice.logprobs for entry in choice.logprobs.content]
+    assert b"".join(bytes(entry.bytes) for entry in found).decode() == mock_answer("Hello there", 20)
+    assert all(entry.logprob <= 0 for entry in found)
+    assert 0 < len(found) <= 20  # a control token has no text
+
+
+def test_log_probs_of_a_text_completion_say_where_their_tokens_are(client: Any) -> None:
+    done = client.completions.create(model="assistant", prompt="Hello there", max_tokens=10, logprobs=0)
+    (choice,) = done.choices
+    found = choice.logprobs
+    assert "".join(found.tokens) == choice.text
+    assert found.text_offset == [len("".join(found.tokens[:place])) for place in range(10)]
+    assert len(found.token_logprobs) == 10
+
+
+def test_without_a_wish_no_log_probs_come(client: Any) -> None:
+    done = client.chat.completions.create(model="assistant", messages=ASKED, max_tokens=20)
+    assert done.choices[0].logprobs is None

@@ -34,7 +34,7 @@ def arrived(text: str, policy: str = "windowed", *, blocked: bool = False, **mor
 @pytest.mark.parametrize("policy", ["windowed", "buffered", "async", "off"])
 def test_a_clean_answer_goes_through_as_it_is(live: LivePolicy, policy: str) -> None:
     found = judged(live, CLEAN, policy)
-    assert (found.text, found.finish_reason, found.log_probs) == (CLEAN, "stop", (-0.5, -0.25))
+    assert (found.text, found.finish_reason, found.log_probs.values) == (CLEAN, "stop", (-0.5, -0.25))
     assert json.loads(found.guard)["action"] == "allow"
 
 
@@ -42,7 +42,7 @@ def test_a_clean_answer_goes_through_as_it_is(live: LivePolicy, policy: str) -> 
 @pytest.mark.parametrize("text", ["bomb", CLEAN + "a bomb. " + CLEAN, '{"plan": "a bomb"}', CLEAN * 20 + "bomb"])
 def test_a_bad_one_becomes_the_refusal_whatever_the_mode(live: LivePolicy, policy: str, text: str) -> None:
     found = judged(live, text, policy)
-    assert (found.text, found.finish_reason, found.log_probs) == ("No.", "content_filter", ())
+    assert (found.text, found.finish_reason, len(found.log_probs)) == ("No.", "content_filter", 0)
     told = json.loads(found.guard)
     assert (told["action"], told["prompt"]["action"], told["response"]["action"]) == ("block", "allow", "block")
     assert told["response"]["scores"]["weapon"] == 1.0

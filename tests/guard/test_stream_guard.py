@@ -63,6 +63,7 @@ class Bench:
             prompt_tokens=7,
             completion_tokens=len(text),
             log_probs=(-0.5,),
+            log_prob_tokens=(text,),
             prompt_verdict=prompt_verdict(policy, blocked=blocked).json() if first else "",
         )
 
@@ -106,7 +107,7 @@ def test_log_probs_wait_for_their_text(bench: Bench) -> None:
         shown = sum(len(chunk.log_probs) for chunk in bench.sent[1])
         assert shown < number, "the last token is held back"
     assert bench.last(1).finish_reason == "content_filter"
-    assert bench.last(1).log_probs == ()
+    assert len(bench.last(1).log_probs) == 0
     assert sum(len(chunk.log_probs) for chunk in bench.sent[1]) <= 1
 
 

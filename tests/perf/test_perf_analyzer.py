@@ -20,12 +20,6 @@ from tests.stack import Stack
 PROFILES = load_profiles()
 
 
-@pytest.fixture(scope="session")
-def _fetched() -> None:
-    """perf_analyzer is no part of the set-up that serving needs; this fetches it once."""
-    subprocess.run([sys.executable, "-m", "headrace.build", "perf"], check=True, timeout=300)
-
-
 def _analyzer(stack: Stack, results: Path) -> Analyzer:
     http, grpc = f"127.0.0.1:{stack.http_port}", f"127.0.0.1:{stack.grpc_port}"
     return Analyzer(http, grpc, paths.default_model(), results)
@@ -36,7 +30,7 @@ def _short(profile: Profile) -> Profile:
     return profile.model_copy(update=changes)
 
 
-@pytest.mark.usefixtures("_fetched")
+@pytest.mark.usefixtures("perf_analyzer")
 @pytest.mark.parametrize("name", PROFILES)
 def test_every_request_of_a_profile_succeeds(stack: Stack, tmp_path: Path, name: str) -> None:
     profile = _short(PROFILES[name])
@@ -53,14 +47,14 @@ def test_every_request_of_a_profile_succeeds(stack: Stack, tmp_path: Path, name:
     assert float(row["Inferences/Second"]) > 0
 
 
-@pytest.mark.usefixtures("_fetched")
+@pytest.mark.usefixtures("perf_analyzer")
 def test_refused_requests_fail_the_run(stack: Stack, tmp_path: Path) -> None:
     profile = _short(PROFILES["assistant-grpc"]).model_copy(update={"new_tokens": 10**6})
     with pytest.raises(AnalyzerFailed, match="assistant-grpc"):
         _analyzer(stack, tmp_path).run("assistant-grpc", profile, concurrency=1)
 
 
-@pytest.mark.usefixtures("_fetched")
+@pytest.mark.usefixtures("perf_analyzer")
 def test_without_a_server_the_command_fails_in_one_line(tmp_path: Path) -> None:
     settings = tmp_path / "headrace.yaml"
     settings.write_text("server: {http_port: 1, grpc_port: 2, metrics_port: 3}", encoding="utf-8")

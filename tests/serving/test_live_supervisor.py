@@ -29,7 +29,8 @@ def folder(tmp_path: Path) -> RunFolder:
 
 
 def config() -> Config:
-    return on_free_ports(Config(server={"unready_seconds": 0}, engine={"name": "mock"}))
+    alone = {"enabled": False}
+    return on_free_ports(Config(server={"unready_seconds": 0}, gateway=alone, engine={"name": "mock"}))
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.config import Config, load
+from headrace.config import Config, ServerConfig, load
 from headrace.errors import StartupError
 from headrace.serving.run_folder import MAX_SOCKET_PATH_BYTES, RunFolder
 from headrace.serving.status import Status
@@ -104,14 +104,14 @@ def test_the_written_configuration_is_the_one_that_is_read(
 def test_the_running_stacks_settings_win_over_the_environment(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert folder.read_server_config() is None
+    assert folder.read_section("server", ServerConfig) is None
     folder.write_config(Config(server={"drain_seconds": 300, "unready_seconds": 7}))
     monkeypatch.setenv("HEADRACE_SERVER__DRAIN_SECONDS", "1")
-    found = folder.read_server_config()
+    found = folder.read_section("server", ServerConfig)
     assert found is not None
     assert (found.drain_seconds, found.unready_seconds) == (300, 7)
     folder.config_file.write_text("server: [", encoding="utf-8")
-    assert folder.read_server_config() is None
+    assert folder.read_section("server", ServerConfig) is None
 
 
 def test_status_is_read_as_it_was_written(folder: RunFolder) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from headrace.client import tensors
+
 
 @dataclass(frozen=True)
 class Piece:
@@ -20,6 +22,7 @@ class Piece:
     prompt_tokens: int
     completion_tokens: int
     log_probs: tuple[float, ...]
+    log_prob_tokens: tuple[str, ...]
     guard: str = field(default="", compare=False)
     """The verdict, of the public models."""
 
@@ -82,6 +85,7 @@ def grpc_piece(response: Any) -> Piece:
         prompt_tokens=int.from_bytes(raw["prompt_tokens"], "little"),
         completion_tokens=int.from_bytes(raw["completion_tokens"], "little"),
         log_probs=tuple(log_probs),
+        log_prob_tokens=tensors.texts(raw, "log_prob_tokens"),
         guard=_only_string(raw["guard"]).decode() if "guard" in raw else "",
     )
 
@@ -106,6 +110,11 @@ def http_refused(status: int, body: bytes) -> Refused:
         return Refused(str(status), body.decode("utf-8", "replace"))
 
 
+def _many(values: Any) -> tuple[Any, ...]:
+    """Triton's JSON has one value without its list."""
+    return tuple(values) if isinstance(values, list) else (values,)
+
+
 def json_piece(values: Mapping[str, Any]) -> Piece:
     log_probs = values["log_probs"]
     return Piece(
@@ -113,6 +122,7 @@ def json_piece(values: Mapping[str, Any]) -> Piece:
         finish_reason=values["finish_reason"],
         prompt_tokens=values["prompt_tokens"],
         completion_tokens=values["completion_tokens"],
-        log_probs=tuple(log_probs) if isinstance(log_probs, list) else (log_probs,),
+        log_probs=_many(log_probs),
+        log_prob_tokens=_many(values["log_prob_tokens"]),
         guard=values.get("guard", ""),
     )

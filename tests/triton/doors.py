@@ -125,7 +125,7 @@ def _http_infer(stack: Stack, model: str, inputs: Inputs, request_id: str) -> An
         raise http_refused(status, body)
     outputs = {output["name"]: output["data"] for output in json.loads(body)["outputs"]}
     return Answer(
-        (json_piece({name: data if name == "log_probs" else data[0] for name, data in outputs.items()}),)
+        (json_piece({name: data if name.startswith("log_prob") else data[0] for name, data in outputs.items()}),)
     )
 
 

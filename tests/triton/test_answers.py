@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 import pytest
 
+from headrace.text.token_text import token_bytes
 from tests.stack import Stack
 from tests.triton.answers import Refused, check_stream
 from tests.triton.doors import COMPLETION, DOORS, STREAM, UNARY, Door, Stub
@@ -145,6 +146,9 @@ def test_log_probs_come_one_a_token_and_only_when_asked(stack: Stack, door: Door
     assert len(answer.log_probs) == answer.last.completion_tokens
     assert all(p <= 0 for p in answer.log_probs)
     assert any(p < 0 for p in answer.log_probs)
+    tokens = [token for piece in answer.pieces for token in piece.log_prob_tokens]
+    assert len(tokens) == len(answer.log_probs)
+    assert b"".join(map(token_bytes, tokens)).decode() == answer.text
 
 
 EXTREMES: dict[str, Inputs] = {

@@ -13,6 +13,7 @@ import pytest
 import structlog
 
 from headrace.errors import InvalidRequest, QueueFull
+from headrace.triton import tensors
 
 
 class TritonError(Exception):
@@ -37,7 +38,7 @@ def adapter(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     ("error", "code", "message"),
     [
         (InvalidRequest("top_p", "must be at most 1"), "invalid argument", "top_p: must be at most 1"),
-        (QueueFull("the engine is full"), "unavailable", "the engine is full [UNAVAILABLE]"),
+        (QueueFull("the engine is full"), "unavailable", "the engine is full [QUEUE_FULL]"),
         (IndexError("list index out of range"), "internal", "internal error; see the server's log [INTERNAL]"),
     ],
 )
@@ -65,7 +66,7 @@ def test_one_request_that_fails_disturbs_no_other_of_its_batch(adapter: Any) -> 
     def answer(get: Any) -> Any:
         if get("bad") is not None:
             raise InvalidRequest("bad", "left out, please")
-        return {"out": adapter.row([1, 2], "int32")}
+        return {"out": tensors.row([1, 2], "int32")}
 
     bad = SimpleNamespace(as_numpy=lambda: [True])
     first, second, third = adapter.answer_each([{}, {"bad": bad}, {}], answer)

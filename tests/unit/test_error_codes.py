@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from headrace import error_codes
 from headrace.errors import EngineFailed, HeadraceError, InvalidRequest, QueueFull, RequestCancelled, Unavailable
 
-KINDS = {Unavailable: Unavailable, QueueFull: Unavailable, EngineFailed: EngineFailed}
+KINDS = {Unavailable: Unavailable, QueueFull: QueueFull, EngineFailed: EngineFailed}
 KINDS |= {RequestCancelled: RequestCancelled, HeadraceError: EngineFailed}
 
 

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from headrace import paths
 from headrace.config import LimitsConfig
 from headrace.errors import InvalidRequest
+from headrace.text.token_text import token_bytes
 from headrace.text.tokenizer import Tokenizer
 from headrace.triton import idle
 from headrace.triton.engine_step import Reply, reply_outputs
+from headrace.triton.log_probs import LogProbs
 from headrace.triton.postprocessing import AnswerPiece, Postprocessor
 from headrace.triton.tensors import GetTensor
 
@@ -38,7 +40,7 @@ def postprocessor() -> Postprocessor:
 def test_a_whole_answer(postprocessor: Postprocessor) -> None:
     piece = postprocessor.whole(reply(1, "It is Paris.", finish_reason="length"))
     count = len(TOKENIZER.encode_plain("It is Paris."))
-    assert piece == AnswerPiece("It is Paris.", "length", 7, count, (), stream_id=1)
+    assert piece == AnswerPiece("It is Paris.", "length", 7, count, LogProbs(), stream_id=1)
     assert len(postprocessor) == 0
 
 
@@ -65,7 +67,8 @@ def test_a_piece_without_text_shows_nothing_and_its_log_probs_come_later(postpro
     piece = postprocessor.piece(reply(1, rest, log_probs=(-1.0,) * len(rest), finish_reason="length"))
     assert piece is not None
     assert piece.text == "👩"
-    assert piece.log_probs == (-0.5, *(-1.0,) * len(rest))
+    assert piece.log_probs.values == (-0.5, *(-1.0,) * len(rest))
+    assert b"".join(map(token_bytes, piece.log_probs.tokens)) == "👩".encode()
 
 
 def test_a_stop_string_ends_the_text_and_names_the_reason(postprocessor: Postprocessor) -> None:
@@ -92,7 +95,7 @@ def test_a_stream_that_lost_its_engine_is_forgotten(
 
 def test_an_answer_without_tokens(postprocessor: Postprocessor) -> None:
     piece = postprocessor.piece(reply(1, [], finish_reason="cancelled"))
-    assert piece == AnswerPiece("", "cancelled", 7, 0, (), stream_id=1)
+    assert piece == AnswerPiece("", "cancelled", 7, 0, LogProbs(), stream_id=1)
     assert reply(1, [])("output_ids").shape == (1, 0)  # type: ignore[union-attr]
     assert reply(1, [])("output_ids").dtype == np.int32  # type: ignore[union-attr]
 

@@ -26,7 +26,7 @@ class Flight:
         """Longest on board first."""
         self.paid = 0
         """Tokens that were owed by those who have left."""
-        self.changed = asyncio.Event()
+        self._waiting: list[asyncio.Future[None]] = []
         self._task = asyncio.create_task(self._fly(source))
         self._task.add_done_callback(lambda task: self._end(task, on_end))
 
@@ -40,6 +40,12 @@ class Flight:
         """It ended as an answer should."""
         whole = bool(self.chunks) and self.chunks[-1].finish_reason is not None
         return self.ended and self.error is None and whole
+
+    async def change(self) -> None:
+        """Waits for the next piece, or for the end."""
+        waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiting)
+        await waiting
 
     async def stop(self) -> None:
         """Waits until the engine's work has ended too."""
@@ -59,8 +65,10 @@ class Flight:
         self._notify()
 
     def _notify(self) -> None:
-        changed, self.changed = self.changed, asyncio.Event()
-        changed.set()
+        waiting, self._waiting = self._waiting, []
+        for one in waiting:
+            if not one.done():  # else its reader has left
+                one.set_result(None)
 
 
 class Seat:
@@ -79,7 +87,7 @@ class Seat:
                 place += 1
             if flight.ended:
                 break
-            await flight.changed.wait()
+            await flight.change()
         if flight.error is not None:
             raise flight.error
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from headrace.client import Chunk
 
 _OVERHEAD = 400
-"""Bytes of a piece beside its texts, about."""
+_TOKEN = 100
+"""Bytes of a piece beside its texts, and of a token with its log probability, about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class AnswerCache:
     """Used from one thread."""
 
     def __init__(self, most_bytes: int, ttl_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._most = most_bytes
+        self.most_bytes = most_bytes
         self._ttl = ttl_seconds
         self._clock = clock
         self._kept: OrderedDict[bytes, _Kept] = OrderedDict()
@@ -45,14 +46,14 @@ class AnswerCache:
 
     def put(self, key: bytes, chunks: Sequence[Chunk]) -> None:
         """An answer that is bigger than an eighth of all is not kept: it would push out too many."""
-        size = sum(_OVERHEAD + len(one.text.encode()) + len(one.guard) + 8 * len(one.log_probs) for one in chunks)
+        size = sum(map(_size, chunks))
         if key in self._kept:
             self._remove(key)
-        if size > self._most // 8:
+        if size > self.most_bytes // 8:
             return
         self._kept[key] = _Kept(tuple(chunks), size, self._clock() + self._ttl)
         self.bytes += size
-        while self.bytes > self._most:
+        while self.bytes > self.most_bytes:
             self._remove(next(iter(self._kept)))
 
     def clear(self) -> None:
@@ -61,3 +62,7 @@ class AnswerCache:
 
     def _remove(self, key: bytes) -> None:
         self.bytes -= self._kept.pop(key).size
+
+
+def _size(chunk: Chunk) -> int:
+    return _OVERHEAD + len(chunk.text.encode()) + len(chunk.guard) + _TOKEN * len(chunk.log_probs)

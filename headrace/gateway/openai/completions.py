@@ -38,6 +38,7 @@ class _Completion(HttpExchange):
         body = await bodies.read(self.request, self.door.config.max_body_bytes, self.door.config.read_seconds)
         wish, question = self.parsed(body)
         self._include_usage = wish.stream_options is not None and wish.stream_options.include_usage
+        self._reply.shows_log_probs = bool(question.return_log_probs)
         return Ask(
             question=question,
             model=wish.model,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TypeVar
 
@@ -38,7 +39,8 @@ def chat(body: bytes) -> tuple[Generation, Question]:
 def completion(body: bytes) -> tuple[Generation, Question]:
     """Raises `InvalidRequest`."""
     request = _read(CompletionRequest, body)
-    return request, replace(_common(request), text_input=request.text)
+    wants_log_probs = request.logprobs is not None or None
+    return request, replace(_common(request), text_input=request.text, return_log_probs=wants_log_probs)
 
 
 def _read(kind: type[_Request], body: bytes) -> _Request:
@@ -60,6 +62,7 @@ def _common(request: Generation) -> Question:
         frequency_penalty=request.frequency_penalty,
         presence_penalty=request.presence_penalty,
         repetition_penalty=request.repetition_penalty,
+        guard_policy=request.guard_policy,
     )
 
 
@@ -76,7 +79,10 @@ def _schema(wanted: ResponseFormat | None) -> str | None:
         return None
     if wanted.json_schema is None:
         return _ANY_OBJECT
-    return msgspec.json.encode(wanted.json_schema.schema_).decode()
+    try:
+        return json.dumps(wanted.json_schema.schema_, allow_nan=False, separators=(",", ":"))
+    except ValueError:
+        raise InvalidRequest("response_format.json_schema.schema", "holds a number that is not finite") from None
 
 
 def invalid(error: ValidationError) -> InvalidRequest:

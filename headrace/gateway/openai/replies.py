@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ from headrace.client import Chunk
 from headrace.cost import money
 from headrace.gateway.answers import event
 from headrace.gateway.exchange import Exchange, Piece
+from headrace.gateway.openai.log_probs import TextLogProbs, of_chat
 from headrace.gateway.rules import PUBLIC
 
 Kind = Literal["chat", "text"]
@@ -33,6 +35,8 @@ class Reply:
             "system_fingerprint": model_version,
         }
         self._opened: set[int] = set()
+        self.shows_log_probs = False
+        self._text_log_probs: defaultdict[int, TextLogProbs] = defaultdict(TextLogProbs)
 
     def whole(self, exchange: Exchange, chunks: Sequence[Chunk]) -> dict[str, Any]:
         """`chunks` has the one of each choice."""
@@ -48,11 +52,13 @@ class Reply:
         chunk, index = piece.chunk, piece.index
         if self._kind == "chat" and index not in self._opened:
             self._opened.add(index)
-            yield self._event(index, {"delta": {"role": "assistant", "content": ""}}, None)
+            yield self._event(index, {"delta": {"role": "assistant", "content": ""}}, None, None)
+        log_probs = self._log_probs(index, chunk)
         if chunk.text:
-            yield self._event(index, self._text(chunk), None)
+            yield self._event(index, self._text(chunk), log_probs, None)
+            log_probs = None
         if chunk.finish_reason is not None:
-            yield self._event(index, {"delta": {}} if self._kind == "chat" else {"text": ""}, chunk)
+            yield self._event(index, {"delta": {}} if self._kind == "chat" else {"text": ""}, log_probs, chunk)
 
     def usage_event(self, exchange: Exchange) -> bytes:
         """`stream_options.include_usage`: the last event before the end."""
@@ -74,14 +80,22 @@ class Reply:
             if self._kind == "chat"
             else {"text": chunk.text}
         )
-        return {"index": index, **said, "logprobs": None, "finish_reason": chunk.finish_reason}
+        log_probs = self._log_probs(index, chunk)
+        return {"index": index, **said, "logprobs": log_probs, "finish_reason": chunk.finish_reason}
+
+    def _log_probs(self, index: int, chunk: Chunk) -> dict[str, Any] | None:
+        if not self.shows_log_probs:
+            return None
+        return of_chat(chunk) if self._kind == "chat" else self._text_log_probs[index].of(chunk)
 
     def _text(self, chunk: Chunk) -> dict[str, Any]:
         return {"delta": {"content": chunk.text}} if self._kind == "chat" else {"text": chunk.text}
 
-    def _event(self, index: int, said: dict[str, Any], last: Chunk | None) -> bytes:
+    def _event(
+        self, index: int, said: dict[str, Any], log_probs: dict[str, Any] | None, last: Chunk | None
+    ) -> bytes:
         reason = None if last is None else last.finish_reason
-        body = self._chunk([{"index": index, **said, "logprobs": None, "finish_reason": reason}])
+        body = self._chunk([{"index": index, **said, "logprobs": log_probs, "finish_reason": reason}])
         if last is not None and last.guard:
             body["headrace"] = {"guard": json.loads(last.guard)}
         return event(body)

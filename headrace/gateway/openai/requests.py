@@ -1,7 +1,7 @@
 """What OpenAI's clients send, typed. Fields that we know and cannot serve are refused by name.
 
 The reference is OpenAI's API reference of chat completions and completions; `top_k`, `min_tokens` and
-`repetition_penalty` are the field's usual additions.
+`repetition_penalty` are the field's usual additions, `guard_policy` is our own.
 """
 
 from __future__ import annotations
@@ -81,6 +81,7 @@ class Generation(_Body):
     top_k: int | None = Field(None, ge=0, le=2**31 - 1)
     min_tokens: int | None = Field(None, ge=0, le=2**31 - 1)
     repetition_penalty: float | None = Field(None, gt=0, le=2)
+    guard_policy: str | None = None
 
     @model_validator(mode="before")
     @classmethod

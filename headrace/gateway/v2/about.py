@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -9,18 +10,22 @@ from google.protobuf.message import Message
 from tritonclient.grpc import service_pb2
 
 from headrace import __version__
-from headrace.client import PUBLIC_MODELS, Client
+from headrace.client import PUBLIC_MODELS, STREAM_MODEL, Client
 from headrace.errors import NotFound
+from headrace.gateway.metrics import Hits
 
 VERSION = "1"
+BACKEND = "headrace"
 _EXTENSIONS = ("binary_tensor_data", "model_configuration", "statistics", "generate")
 
 
 class About:
     """Every answer is one of Triton's messages."""
 
-    def __init__(self, client: Client, seconds: float = 5.0) -> None:
+    def __init__(self, client: Client, hits: Mapping[str, Hits], seconds: float = 5.0) -> None:
+        """`hits`: by public model."""
         self._client = client
+        self._hits = hits
         self._seconds = seconds
 
     def server(self) -> Any:
@@ -29,22 +34,48 @@ class About:
     async def metadata(self, model: str, version: str = "") -> Any:
         """Raises `NotFound`, `Unavailable`."""
         _check(model, version)
-        return await self._client.ask("ModelMetadata", service_pb2.ModelMetadataRequest(name=model), self._seconds)
+        request = service_pb2.ModelMetadataRequest(name=model)
+        found = await self._client.ask("ModelMetadata", request, self._seconds)
+        found.platform = BACKEND
+        return found
 
     async def config(self, model: str, version: str = "") -> Any:
         """Raises `NotFound`, `Unavailable`."""
         _check(model, version)
-        return await self._client.ask("ModelConfig", service_pb2.ModelConfigRequest(name=model), self._seconds)
+        request = service_pb2.ModelConfigRequest(name=model)
+        found = await self._client.ask("ModelConfig", request, self._seconds)
+        _as_one_model(found.config)
+        return found
 
     async def statistics(self, model: str = "", version: str = "") -> Any:
-        """Of one model, or of both. Raises `NotFound`, `Unavailable`."""
+        """Of one model, or of both, with what was answered without Triton. Raises `NotFound`, `Unavailable`."""
         if model:
             _check(model, version)
         found = service_pb2.ModelStatisticsResponse()
         for name in (model,) if model else PUBLIC_MODELS:
             request = service_pb2.ModelStatisticsRequest(name=name)
             found.MergeFrom(await self._client.ask("ModelStatistics", request, self._seconds))
+        for one in found.model_stats:
+            _add_hits(one.inference_stats, self._hits[one.name])
         return found
+
+
+def _add_hits(statistics: Any, hits: Hits) -> None:
+    """As Triton counts those of its own cache. perf_analyzer refuses a model whose statistics stand still."""
+    for part in (statistics.success, statistics.queue, statistics.cache_hit):
+        part.count += hits.count
+    for part in (statistics.success, statistics.cache_hit):
+        part.ns += round(hits.seconds * 1e9)
+
+
+def _as_one_model(config: Any) -> None:
+    """Without its steps: nobody may ask about them, and perf_analyzer would. Whether it is decoupled, which Triton
+    leaves to the steps, is said here.
+    """
+    config.ClearField("ensemble_scheduling")
+    config.ClearField("platform")
+    config.backend = BACKEND
+    config.model_transaction_policy.decoupled = config.name == STREAM_MODEL
 
 
 def _check(model: str, version: str) -> None:

@@ -13,7 +13,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from headrace.client import PUBLIC_MODELS, STREAM_MODEL
-from headrace.errors import HeadraceError, NotFound, RateLimited
+from headrace.errors import HeadraceError, NotFound
 from headrace.gateway import connection
 from headrace.gateway.ask import Ask
 from headrace.gateway.door import Door
@@ -32,10 +32,12 @@ class GrpcCall:
         self._metadata = [(name, _as_text(value)) for name, value in context.invocation_metadata()]
         self._headers = dict(self._metadata)
         self._peer = context.peer()
-        self._remaining: float | None = context.time_remaining()
+        remaining: float | None = context.time_remaining()
+        self._ends = None if remaining is None else asyncio.get_running_loop().time() + remaining
+        """When gRPC's deadline is, for all requests of a stream."""
 
     async def answers(self, request: Any) -> AsyncGenerator[Any]:
-        """`ModelInferResponse`s: one, or those of a stream, of which the last has `triton_final_response`.
+        """`ModelStreamInferResponse`s: one, or those of a stream, of which the last has `triton_final_response`.
 
         Raises `HeadraceError`.
         """
@@ -50,7 +52,7 @@ class GrpcCall:
                 question=tensors.question(messages.read(request)),
                 model=request.model_name,
                 stream=request.model_name == STREAM_MODEL,
-                deadline=self._deadline(),
+                deadline=self._deadline(messages.timeout_of(request)),
                 cache=connection.cache_wish(self._headers),
             )
 
@@ -59,23 +61,18 @@ class GrpcCall:
             self._door.exchanges.open(call, self._who, read) as exchange,
             aclosing(exchange.pieces()) as pieces,
         ):
+            stream = exchange.ask.stream
+            writer = messages.Writer(request, names, VERSION, stream)
             async for piece in pieces:
                 chunk = piece.chunk
-                if exchange.ask.stream and not chunk.text and chunk.finish_reason is None:
-                    continue
-                response = messages.written(request, chunk, names, VERSION)
-                if exchange.ask.stream:
-                    final = chunk.finish_reason is not None
-                    response.parameters["triton_final_response"].bool_param = final
-                yield response
+                if not stream or chunk.text or chunk.finish_reason is not None:
+                    yield writer.written(chunk)
 
-    def _deadline(self) -> float | None:
-        """The sooner one of gRPC's and of the metadata's."""
-        own = connection.deadline(self._headers)
-        if self._remaining is None:
-            return own
-        of_call = asyncio.get_running_loop().time() + self._remaining
-        return of_call if own is None else min(own, of_call)
+    def _deadline(self, microseconds: int | None) -> float | None:
+        """The soonest one of gRPC's, of the metadata's, and of the request's own timeout."""
+        own = None if microseconds is None else asyncio.get_running_loop().time() + microseconds / 1e6
+        found = [self._ends, connection.deadline(self._headers), own]
+        return min((one for one in found if one is not None), default=None)
 
     async def _who(self) -> Identity:
         shown = Credentials.of(
@@ -97,10 +94,10 @@ def _host(peer: str) -> str:
 
 
 async def refuse(context: Any, error: HeadraceError) -> None:
-    """Ends the call with the error's code; of a limit also when to come back (google.rpc.RetryInfo)."""
+    """Ends the call with the error's code; where it is known also when to come back (google.rpc.RetryInfo)."""
     code = grpc.StatusCode[error.grpc_code]
     status = status_pb2.Status(code=code.value[0], message=str(error))
-    if isinstance(error, RateLimited):
+    if error.retry_after is not None:
         delay = duration_pb2.Duration()
         delay.FromMilliseconds(int(error.retry_after * 1000))
         detail = any_pb2.Any()

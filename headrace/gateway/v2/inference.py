@@ -105,7 +105,7 @@ class Infer(_Inference):
         for tensor in tensors.answered(chunks[0], self._outputs):
             said: dict[str, Any] = {"name": tensor.name, "datatype": tensor.datatype, "shape": tensor.shape}
             if tensor.name in self._binary:
-                behind.append(tensors.encoded(tensor))
+                behind.append(tensors.encoded(tensor.datatype, tensor.values))
                 said["parameters"] = {"binary_data_size": len(behind[-1])}
             else:
                 said["data"] = tensor.values

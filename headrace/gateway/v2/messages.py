@@ -9,9 +9,10 @@ from tritonclient.grpc import service_pb2
 
 from headrace.client import Chunk
 from headrace.errors import InvalidRequest
-from headrace.gateway.v2 import tensors
-from headrace.gateway.v2.tensors import Tensor, Values
+from headrace.gateway.v2 import requests, tensors
+from headrace.gateway.v2.tensors import OUTPUTS, Tensor, Values
 
+_FINAL = "triton_final_response"
 _PARAMETERS = frozenset({"triton_enable_empty_final_response", "timeout", "binary_data_output"})
 _CONTENTS: dict[str, Callable[[Any], Sequence[Any]]] = {
     "BYTES": lambda contents: contents.bytes_contents,
@@ -48,6 +49,15 @@ def _values(sent: Any) -> Values:
     return [tensors.as_text(sent.name, item) for item in found] if sent.datatype == "BYTES" else list(found)
 
 
+def timeout_of(request: Any) -> int | None:
+    """Microseconds that it may take. Raises `InvalidRequest`."""
+    if "timeout" not in request.parameters:
+        return None
+    sent = request.parameters["timeout"]
+    kind = sent.WhichOneof("parameter_choice")
+    return requests.timeout(getattr(sent, kind) if kind else "")
+
+
 def outputs_of(request: Any) -> tuple[str, ...]:
     """Those that it asks for, or all. Raises `InvalidRequest`."""
     for output in request.outputs:
@@ -56,10 +66,42 @@ def outputs_of(request: Any) -> tuple[str, ...]:
     return tensors.check_outputs([output.name for output in request.outputs])
 
 
-def written(request: Any, chunk: Chunk, names: Sequence[str], version: str) -> Any:
-    """A `ModelInferResponse`."""
-    response = service_pb2.ModelInferResponse(model_name=request.model_name, model_version=version, id=request.id)
-    for tensor in tensors.answered(chunk, names):
-        response.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
-        response.raw_output_contents.append(tensors.encoded(tensor))
-    return response
+class Writer:
+    """The responses of one request. What is the same in all of them is made once: a stream has many."""
+
+    def __init__(self, request: Any, names: Sequence[str], version: str, stream: bool) -> None:
+        """`stream`: each response says whether it is the last one."""
+        self._request = request
+        self._outputs = [(name, *OUTPUTS[name]) for name in names]
+        self._version = version
+        self._stream = stream
+        self._templates: dict[tuple[int, ...], Any] = {}
+        """By how many values each output has."""
+
+    def written(self, chunk: Chunk) -> Any:
+        """A `ModelStreamInferResponse`."""
+        values = [of(chunk) for _, _, of in self._outputs]
+        sizes = tuple(map(len, values))
+        template = self._templates.get(sizes)
+        if template is None:
+            template = self._templates[sizes] = self._template(sizes)
+        message = service_pb2.ModelStreamInferResponse()
+        response = message.infer_response
+        response.CopyFrom(template)
+        response.raw_output_contents.extend(
+            [tensors.encoded(datatype, said) for (_, datatype, _), said in zip(self._outputs, values, strict=True)]
+        )
+        if self._stream and chunk.finish_reason is not None:
+            response.parameters[_FINAL].bool_param = True
+        return message
+
+    def _template(self, sizes: Sequence[int]) -> Any:
+        request = self._request
+        response = service_pb2.ModelInferResponse(
+            model_name=request.model_name, model_version=self._version, id=request.id
+        )
+        for (name, datatype, _), size in zip(self._outputs, sizes, strict=True):
+            response.outputs.add(name=name, datatype=datatype, shape=(1, size))
+        if self._stream:
+            response.parameters[_FINAL].bool_param = False
+        return response

@@ -12,6 +12,8 @@ from headrace.gateway.v2 import tensors
 from headrace.gateway.v2.tensors import Tensor
 
 HEADER_LENGTH = "inference-header-content-length"
+_DIGITS = 19
+"""Of a length."""
 _PARAMETERS = frozenset({"binary_data_output", "timeout"})
 _OF_TENSOR = frozenset({"binary_data_size"})
 _OF_OUTPUT = frozenset({"binary_data"})
@@ -76,16 +78,16 @@ def read_infer(body: bytes, header_length: str | None) -> Infer:
         inputs,
         names,
         frozenset(names if whole and not said.outputs else wanted),
-        _timeout(said.parameters.get("timeout")),
+        timeout(said.parameters.get("timeout")),
     )
 
 
 def _parted(body: bytes, header_length: str | None) -> tuple[bytes, bytes]:
     if header_length is None:
         return body, b""
-    if not header_length.isdecimal() or int(header_length[:20]) > len(body):
+    length = int(header_length) if header_length.isdecimal() and len(header_length) <= _DIGITS else -1
+    if not 0 <= length <= len(body):
         raise InvalidRequest(HEADER_LENGTH, f"expected a length within the body, got {header_length[:50]!r}")
-    length = int(header_length)
     return body[:length], body[length:]
 
 
@@ -127,11 +129,12 @@ def _known(parameters: dict[str, Any], names: frozenset[str], field: str) -> Non
         raise InvalidRequest(field, f"{unknown[0][:100]!r} is not served; remove it")
 
 
-def _timeout(value: Any) -> int | None:
+def timeout(value: Any) -> int | None:
+    """The parameter of this name: microseconds. Raises `InvalidRequest`."""
     if value is None:
         return None
     if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**63:
-        raise InvalidRequest("parameters.timeout", "expected microseconds, a whole number above 0")
+        raise InvalidRequest("timeout", "expected microseconds, a whole number above 0")
     return value
 
 

@@ -46,10 +46,11 @@ class Service(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[mi
         try:
             if request.model_name == STREAM_MODEL:
                 raise InvalidRequest("model", f"{STREAM_MODEL} streams: use ModelStreamInfer, or {UNARY_MODEL}")
-            async with aclosing(GrpcCall(self._door, context, "ModelInfer").answers(request)) as found:
-                async for response in found:
-                    return response
-            raise EngineFailed("Triton ended the request without an answer; send it again")
+            # To their end: a request that is left at its answer counts as cancelled.
+            responses = [one async for one in GrpcCall(self._door, context, "ModelInfer").answers(request)]
+            if not responses:
+                raise EngineFailed("Triton ended the request without an answer; send it again")
+            return responses[0].infer_response
         except HeadraceError as error:
             await refuse(context, error)
 

@@ -11,9 +11,10 @@ import structlog
 from tritonclient.grpc import service_pb2
 
 from headrace import error_codes
-from headrace.errors import HeadraceError, Overloaded
+from headrace.errors import HeadraceError, InvalidRequest, Overloaded
 from headrace.gateway.door import Door
-from headrace.gateway.v2.calls import GrpcCall
+from headrace.gateway.v2.calls import GrpcCall, refuse
+from headrace.gateway.v2.unread import Patience
 
 log = structlog.get_logger()
 _MOST = 1024
@@ -21,13 +22,22 @@ _MOST = 1024
 
 
 async def answer_all(door: Door, context: Any, requests: AsyncIterator[Any]) -> AsyncGenerator[Any]:
-    """`ModelStreamInferResponse`s, of all requests as they come. An error ends its own request alone."""
+    """`ModelStreamInferResponse`s, of all requests as they come. An error ends its own request alone.
+
+    A client that takes none for `gateway.write_seconds` loses the stream.
+    """
+    patience = Patience(context, door.config.write_seconds)
     stream = _Stream(GrpcCall(door, context, "ModelStreamInfer"))
     reading = asyncio.create_task(stream.read(requests))
     try:
         while (response := await stream.ready.get()) is not None:
+            patience.begin()
             yield response
+            patience.end()
+        if stream.unreadable:
+            await refuse(context, InvalidRequest("request", "its bytes are no ModelInferRequest; send one"))
     finally:
+        patience.end()
         await _end([reading, *stream.running])
 
 
@@ -37,24 +47,33 @@ class _Stream:
         self.ready: asyncio.Queue[Any] = asyncio.Queue(maxsize=64)
         """A client that does not read holds up its own requests."""
         self.running: set[asyncio.Task[None]] = set()
+        self.unreadable = False
+        """What came last was no message: nothing more is read."""
 
     async def read(self, requests: AsyncIterator[Any]) -> None:
-        async for request in requests:
-            if len(self.running) >= _MOST:
-                await self._tell(request, Overloaded(f"at most {_MOST} requests at once on one stream", 1.0))
-                continue
-            task = asyncio.create_task(self._answer(request))
-            self.running.add(task)
-            task.add_done_callback(self.running.discard)
+        try:
+            async for request in requests:
+                await self._take(request)
+        except Exception as error:  # noqa: BLE001 - gRPC's own, of no common kind
+            log.info("a stream cannot be read on", problem=type(error).__name__)
+            self.unreadable = True
         while self.running:
             await asyncio.wait(set(self.running))
         await self.ready.put(None)
+
+    async def _take(self, request: Any) -> None:
+        if len(self.running) >= _MOST:
+            await self._tell(request, Overloaded(f"at most {_MOST} requests at once on one stream", 1.0))
+            return
+        task = asyncio.create_task(self._answer(request))
+        self.running.add(task)
+        task.add_done_callback(self.running.discard)
 
     async def _answer(self, request: Any) -> None:
         try:
             async with aclosing(self._call.answers(request)) as found:
                 async for response in found:
-                    await self.ready.put(service_pb2.ModelStreamInferResponse(infer_response=response))
+                    await self.ready.put(response)
         except HeadraceError as error:
             await self._tell(request, error)
         except Exception:

@@ -43,7 +43,8 @@ def question(tensors: Iterable[Tensor]) -> Question:
             _check_value(name, kind.datatype, value)
             if problem := kind.problem(value):
                 raise InvalidRequest(name, problem)
-        found[name] = tuple(tensor.values) if name == _MANY else tensor.values[0]
+        values = tuple(map(float, tensor.values)) if kind.datatype == "FP32" else tuple(tensor.values)
+        found[name] = values if name == _MANY else values[0]
     return Question(**found)
 
 
@@ -112,6 +113,7 @@ OUTPUTS: dict[str, tuple[str, Callable[[Chunk], Values]]] = {
     "prompt_tokens": ("INT32", lambda chunk: (chunk.prompt_tokens or 0,)),
     "completion_tokens": ("INT32", lambda chunk: (chunk.completion_tokens or 0,)),
     "log_probs": ("FP32", lambda chunk: chunk.log_probs),
+    "log_prob_tokens": ("BYTES", lambda chunk: chunk.log_prob_tokens),
     "guard": ("BYTES", lambda chunk: (chunk.guard,)),
 }
 """Name → datatype, and its values in a chunk."""
@@ -137,8 +139,8 @@ def check_outputs(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(names) or tuple(OUTPUTS)
 
 
-def encoded(tensor: Tensor) -> bytes:
-    """As the binary forms have it."""
-    if tensor.datatype == "BYTES":
-        return b"".join(len(data).to_bytes(4, "little") + data for data in map(str.encode, tensor.values))
-    return struct.pack(f"<{len(tensor.values)}{'i' if tensor.datatype == 'INT32' else 'f'}", *tensor.values)
+def encoded(datatype: str, values: Values) -> bytes:
+    """As the binary forms have them."""
+    if datatype == "BYTES":
+        return b"".join([len(data).to_bytes(4, "little") + data for data in map(str.encode, values)])
+    return struct.pack(f"<{len(values)}{'i' if datatype == 'INT32' else 'f'}", *values)

@@ -1,0 +1,1 @@
+"""Realistic users of the gateway, as locust runs them."""
