@@ -25,7 +25,7 @@ class Machine:
             (self.programs / name).symlink_to(shutil.which(name) or "")
         self.add("make")
         self.add("flock")
-        self.add("redis-server")
+        self.add("redis-server", "chromium")
         self.add("id", "echo 0")
         self.add("apt-get")
         self.add("apt-cache", "exit 100")
