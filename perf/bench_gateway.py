@@ -16,10 +16,11 @@ from headrace import paths
 from headrace.config import Config
 from headrace.errors import HeadraceError
 from perf import machine, records, report
-from perf.gateway import added, capacity, engine, findings, hits, open_streams
+from perf.gateway import added, capacity, engine, findings, hits, leaving, open_streams, overload
 from perf.gateway.alone import gateway_alone
 from perf.gateway.chat import ChatClient
 from perf.gateway.ways import Way, doors_of, ways_to
+from perf.load import LoadClient
 from perf.prompts import PromptMaker
 from perf.records import Recorder
 from perf.sides import bare_engine
@@ -27,7 +28,7 @@ from perf.stack import Stack, config_file, end_on_sigterm, running, without_guar
 
 PAGE = paths.PROJECT / "docs" / "gateway.md"
 TRIAL = records.GATEWAY_RESULTS.with_name("gateway-trial.jsonl")
-_ROUNDS, _ENGINE_ROUNDS, _MEMORY_ROUNDS = 10, 12, 3
+_ROUNDS, _OVERLOAD_ROUNDS, _ENGINE_ROUNDS, _MEMORY_ROUNDS = 10, 6, 12, 3
 _PLACES = 1200
 """More than any part has in flight: it is not admission that is measured."""
 console = Console(highlight=False)
@@ -60,6 +61,23 @@ async def many_streams(record: Recorder, config: Config, prompts: PromptMaker, r
             await open_streams.measure(record, client, stack.gateway_process(), prompts)
 
 
+async def too_many(record: Recorder, config: Config, prompts: PromptMaker, rounds: int) -> None:
+    async with _stack(overload.small_engine(config)) as (stack, _), ChatClient(stack.gateway) as client:
+        for _ in _rounds(record, rounds, "more than the engine can serve"):
+            await overload.measure(record, client, prompts)
+
+
+async def clients_that_leave(record: Recorder, config: Config, prompts: PromptMaker, rounds: int) -> None:
+    mock = _mock(config, added.STEP_MS, 1)
+    async with (
+        _stack(mock) as (stack, _),
+        ChatClient(stack.gateway) as chat,
+        LoadClient(stack.gateway_grpc) as grpc,
+    ):
+        for _ in _rounds(record, rounds, "clients that leave"):
+            await leaving.measure(record, grpc, chat, stack.engine_socket, prompts, count=20)
+
+
 async def with_the_engine(record: Recorder, config: Config, prompts: PromptMaker, rounds: int) -> None:
     with config_file(config) as file, bare_engine("loop", engine.BARE, file) as bare:
         async with _stack(config) as (_, ways):
@@ -74,6 +92,8 @@ _PARTS: dict[str, tuple[_Part, int]] = {
     "streams": (full_process, _ROUNDS),
     "hits": (kept_answers, _ROUNDS),
     "memory": (many_streams, _MEMORY_ROUNDS),
+    "overload": (too_many, _OVERLOAD_ROUNDS),
+    "leaving": (clients_that_leave, _ROUNDS),
     "engine": (with_the_engine, _ENGINE_ROUNDS),
 }
 

@@ -36,6 +36,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
         """So many stops come too early to be heard."""
         self.runs = 0
         self.seeds: list[int] = []
+        self.traces: list[str | None] = []
         self.running: set[str] = set()
         self.stops: Counter[str] = Counter()
         self.came = asyncio.Event()
@@ -44,7 +45,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
     async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
         if request.model_name == "tensorrt_llm":
             return self._stop(request.id)
-        self._begin(request)
+        self._begin(request, context)
         if self.error:
             self.running.discard(request.id)
             await context.abort(grpc.StatusCode.UNAVAILABLE, self.error)
@@ -57,7 +58,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
 
     async def ModelStreamInfer(self, requests: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
         request = await anext(aiter(requests))
-        self._begin(request)
+        self._begin(request, context)
         if self.error:
             self.running.discard(request.id)
             yield service_pb2.ModelStreamInferResponse(error_message=self.error)
@@ -73,8 +74,9 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
             yield service_pb2.ModelStreamInferResponse(infer_response=response)
         self.running.discard(request.id)
 
-    def _begin(self, request: Any) -> None:
+    def _begin(self, request: Any, context: Any) -> None:
         self.runs += 1
+        self.traces.append(dict(context.invocation_metadata()).get("traceparent"))
         self.running.add(request.id)
         self.came.set()
         for sent, raw in zip(request.inputs, request.raw_input_contents, strict=True):

@@ -20,6 +20,7 @@ from headrace.client.question import Chunk, Question
 from headrace.client.tensors import BOOL, Message, Outputs
 from headrace.errors import EngineFailed, HeadraceError, Unavailable
 
+_Metadata = tuple[tuple[str, str], ...]
 UNARY_MODEL = "assistant"
 STREAM_MODEL = "assistant_stream"
 PUBLIC_MODELS = (UNARY_MODEL, STREAM_MODEL)
@@ -48,7 +49,7 @@ class Client:
         """`gateway`: one is at this address, which stops what is no longer read, and may want `api_key`."""
         self._address = address
         self._is_gateway = gateway
-        self._metadata = (("authorization", f"Bearer {api_key}"),) if api_key else ()
+        self._metadata: _Metadata = (("authorization", f"Bearer {api_key}"),) if api_key else ()
         self._channel = grpc.aio.insecure_channel(address, options=_CHANNEL)
         self._triton = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         self._stream = one_request_stream(self._channel)
@@ -70,13 +71,16 @@ class Client:
             return False
         return bool(found.ready)
 
-    async def answer(self, question: Question, seconds: float, request_id: str | None = None) -> Chunk:
+    async def answer(
+        self, question: Question, seconds: float, request_id: str | None = None, traceparent: str | None = None
+    ) -> Chunk:
         """The whole answer at once. Raises `Unavailable` when it takes longer than `seconds`.
 
         A request that took too long, or whose caller was cancelled, is stopped in the engine.
         """
         request_id = request_id or _new_id()
-        call = asyncio.create_task(self._infer(question.message(UNARY_MODEL, request_id)))
+        message = question.message(UNARY_MODEL, request_id)
+        call = asyncio.create_task(self._infer(message, metadata=self._with(traceparent)))
         try:
             await asyncio.wait({call}, timeout=seconds)
             if call.done():
@@ -86,11 +90,16 @@ class Client:
         raise Unavailable(f"{self._address} did not answer in time")
 
     async def stream(
-        self, question: Question, request_id: str | None = None, on_end: Callable[[], None] | None = None
+        self,
+        question: Question,
+        request_id: str | None = None,
+        on_end: Callable[[], None] | None = None,
+        traceparent: str | None = None,
     ) -> AsyncGenerator[Chunk]:
         """The answer's chunks as they come. A caller that stops reading stops the request in the engine.
 
-        `on_end` is called when the server has sent all, however slowly the chunks are read.
+        `on_end` is called when the server has sent all, however slowly the chunks are read. `traceparent`: W3C's
+        trace context.
 
         Read it within `contextlib.aclosing`, so that leaving it takes effect at once.
         """
@@ -98,7 +107,7 @@ class Client:
         message = question.message(STREAM_MODEL, request_id)
         chunks: asyncio.Queue[Chunk | None] = asyncio.Queue()
         # In a task of its own: it has to see the end of a stream that its caller has left.
-        reading = asyncio.create_task(self._read(message, chunks))
+        reading = asyncio.create_task(self._read(message, chunks, self._with(traceparent)))
         reading.add_done_callback(lambda _: chunks.put_nowait(None))
         if on_end is not None:
             reading.add_done_callback(lambda _: on_end())
@@ -144,14 +153,19 @@ class Client:
         finally:
             await _end(call)
 
-    async def _infer(self, message: Message, seconds: float | None = None) -> Outputs:
+    def _with(self, traceparent: str | None) -> _Metadata:
+        return (*self._metadata, ("traceparent", traceparent)) if traceparent else self._metadata
+
+    async def _infer(
+        self, message: Message, seconds: float | None = None, metadata: _Metadata | None = None
+    ) -> Outputs:
         try:
-            call = self._triton.ModelInfer(message, timeout=seconds, metadata=self._metadata)
+            call = self._triton.ModelInfer(message, timeout=seconds, metadata=metadata or self._metadata)
             return tensors.outputs(await call)
         except grpc.aio.AioRpcError as error:
             raise failures.of_call(error, self._address) from None
 
-    async def _read(self, message: Message, chunks: asyncio.Queue[Chunk | None]) -> None:
+    async def _read(self, message: Message, chunks: asyncio.Queue[Chunk | None], metadata: _Metadata) -> None:
         """Queue the chunks of one request, on a stream of its own that the server ends after the last one.
 
         The queue needs no limit: it holds one answer at most.
@@ -159,7 +173,7 @@ class Client:
 
         # Never with the header `triton_grpc_error`, which would give errors their codes: a request that fails with
         # it can crash Triton 2.51.
-        call = self._stream(message, metadata=self._metadata)
+        call = self._stream(message, metadata=metadata)
         try:
             async for response in call:
                 if response.error_message:

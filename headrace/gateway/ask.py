@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from headrace.audit.record import Dialect
 from headrace.client import Question
+from headrace.gateway.trace import Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +17,7 @@ class Call:
     operation: str
     """Such as `chat.completions` or `ModelInfer`."""
     request_id: str
-    trace_id: str
+    trace: Trace
 
 
 @dataclass(frozen=True, slots=True)

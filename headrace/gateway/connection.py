@@ -27,7 +27,7 @@ def call_of(headers: Mapping[str, str], dialect: Dialect, operation: str) -> Cal
     """Its id is the client's, if that is one, else a new one. `headers`: by small names."""
     shown = headers.get("x-request-id", "")
     request_id = shown if _REQUEST_ID.fullmatch(shown) else new_id()
-    return Call(dialect, operation, request_id, trace.of(headers.get(trace.HEADER)).trace_id)
+    return Call(dialect, operation, request_id, trace.of(headers.get(trace.HEADER)))
 
 
 async def identity(request: Request, authenticator: Authenticator, listens_on_loopback: bool) -> Identity:

@@ -158,6 +158,7 @@ class Exchanges:
             job = Job(
                 question=_of_choice(terms.question, index),
                 request_id=f"{entry.call.request_id}-{new_id(12)}",
+                traceparent=entry.call.trace.header,
                 stream=ask.stream,
                 tenant=settings.tenant,
                 priority=settings.priority,

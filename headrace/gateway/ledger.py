@@ -130,7 +130,7 @@ class Ledger:
         return AuditRecord(
             time=timestamp(entry.at),
             request_id=call.request_id,
-            trace_id=call.trace_id or None,
+            trace_id=call.trace.trace_id,
             tenant=identity.tenant if identity is not None else None,
             key_id=identity.subject or None if identity is not None else None,
             dialect=call.dialect,

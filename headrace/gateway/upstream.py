@@ -19,6 +19,8 @@ class Job:
     """As Triton gets it."""
     request_id: str
     """No other one has it: by it the engine's work is stopped."""
+    traceparent: str
+    """W3C's trace context, for Triton."""
     stream: bool
     tenant: str
     priority: int
@@ -92,8 +94,8 @@ class Upstream:
 
     def _chunks(self, job: Job, ticket: Ticket) -> AsyncGenerator[Chunk]:
         if job.stream:
-            return self._client.stream(job.question, job.request_id, ticket.leave)
+            return self._client.stream(job.question, job.request_id, ticket.leave, job.traceparent)
         return self._whole(job)
 
     async def _whole(self, job: Job) -> AsyncGenerator[Chunk]:
-        yield await self._client.answer(job.question, job.seconds, job.request_id)
+        yield await self._client.answer(job.question, job.seconds, job.request_id, job.traceparent)

@@ -21,6 +21,6 @@ async def measure(record: Recorder, ways: Sequence[Way], prompts: PromptMaker, c
     """One round."""
     for way in shuffled(ways):
         chosen = prompts.make(count, PROMPT_TOKENS)
-        load = await way.run(chosen, STREAMS, PIECES * TOKENS_EACH, True)
+        load = await way.run(chosen, STREAMS, [PIECES * TOKENS_EACH] * count, True)
         record.add(CHUNKS, way.name, "chunks/s", [sum(one.responses for one in load.samples) / load.seconds])
         record.add(TOKENS, way.name, "tokens/s", [load.tokens_per_second])

@@ -46,6 +46,12 @@ def chat_request(prompt: Prompt, tokens: int, stream: bool) -> ChatRequest:
     return ChatRequest(head % len(body) + body, stream)
 
 
+class Refused(LoadFailed):
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 class ChatClient:
     """Keeps its connections. Use as an async context manager."""
 
@@ -62,7 +68,14 @@ class ChatClient:
         for _reader, writer in self._free:
             writer.close()
 
+    async def begin(self, message: ChatRequest) -> _Connection:
+        """Sent on a connection of its own, for who does not want all of the answer."""
+        connection = await asyncio.open_connection(self._host, self._port)
+        connection[1].write(message.data)
+        return connection
+
     async def send(self, message: ChatRequest) -> Sample:
+        """Raises `Refused` and `LoadFailed`."""
         connection = self._free.pop() if self._free else await asyncio.open_connection(self._host, self._port)
         sent = time.perf_counter()
         try:
@@ -71,6 +84,9 @@ class ChatClient:
             sample = await answered(connection[0], sent)
         except (OSError, asyncio.IncompleteReadError) as error:
             raise LoadFailed(f"the gateway hung up: {error!r}") from None
+        except Refused:
+            self._free.append(connection)
+            raise
         self._free.append(connection)
         return sample
 
@@ -78,7 +94,8 @@ class ChatClient:
 async def _head(reader: asyncio.StreamReader) -> bytes:
     head = await reader.readuntil(b"\r\n\r\n")
     if not head.startswith(b"HTTP/1.1 200 "):
-        raise LoadFailed(f"the gateway refused: {head.splitlines()[0].decode()} {(await _rest(reader, head))!r}")
+        status, body = head.splitlines()[0].decode(), await _rest(reader, head)
+        raise Refused(int(status.split()[1]), f"the gateway refused: {status} {body!r}")
     return head
 
 

@@ -38,7 +38,7 @@ async def warm_up(ways: Sequence[Way], bare: BareEngine, prompts: PromptMaker) -
 
 def _through(way: Way) -> _Rate:
     async def rate(prompts: Sequence[Prompt], concurrency: int) -> float:
-        load = await way.run(prompts, concurrency, NEW_TOKENS, True)
+        load = await way.run(prompts, concurrency, [NEW_TOKENS] * len(prompts), True)
         tokens = sum(one.tokens for one in load.samples)
         if tokens != len(prompts) * NEW_TOKENS:
             raise LoadFailed(f"{way.name}: {tokens} tokens came back, not {len(prompts) * NEW_TOKENS}")

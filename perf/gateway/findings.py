@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from perf.findings import Finding, Rounds
-from perf.gateway import added, capacity, engine, hits, open_streams
+from perf.gateway import added, capacity, engine, hits, leaving, open_streams, overload
 from perf.gateway.ways import DOORS, TRITON
 from perf.records import Run
 from perf.statistics import Bound, Estimate, Values, bootstrap, pooled, quantile, ratio, shift
@@ -28,12 +28,23 @@ def required(run: Run) -> list[Finding]:
             _of(f"{door}: chunks/s of one process", "chunks/s", run.rounds(capacity.CHUNKS, door), _mean, 10_000),
             _of(f"{door}: tokens/s of one process", "tokens/s", run.rounds(capacity.TOKENS, door), _mean, 60_000),
         ]
-    times = run.rounds(hits.TIME, "gateway", concurrency=hits.MANY)
+    times = run.rounds(hits.TIME, "gateway", concurrency=hits.SOME)
     rates = run.rounds(hits.RATE, "gateway", concurrency=hits.MANY)
     found += [
-        _of(f"cache hit, C={hits.MANY}, p95", "s", times, _p95, most=0.002),
+        _of(f"cache hit, C={hits.SOME}, p95", "s", times, _p95, most=0.002),
         _of(f"cache hits a second, C={hits.MANY}", "requests/s", rates, _mean, 3000),
         _memory(run),
+        _goodput(run),
+        *(
+            _of(
+                f"{door}: client left until the engine is free, p95",
+                "s",
+                run.rounds(leaving.NAME, door),
+                _p95,
+                most=0.05,
+            )
+            for door in DOORS
+        ),
         *(_against_bare(run, door, c, Bound(0.90, at_least=True)) for c in engine.CONCURRENCIES for door in DOORS),
     ]
     return [finding for finding in found if finding is not None]
@@ -44,7 +55,12 @@ def informative(run: Run) -> list[Finding]:
     alone = run.rounds(hits.TIME, "gateway", concurrency=hits.ONE)
     found = [
         _of(f"cache hit, C={hits.ONE}, median", "s", alone, _median),
-        _of("whole answer, Triton itself, median", "s", run.rounds(added.WHOLE, TRITON), _median),
+        _of(
+            "whole answer beyond the engine's time, Triton itself, median",
+            "s",
+            run.rounds(added.WHOLE, TRITON),
+            _median,
+        ),
         _of("first text, Triton itself, median", "s", run.rounds(added.FIRST, TRITON), _median),
         *(_against_bare(run, TRITON, concurrency) for concurrency in engine.CONCURRENCIES),
     ]
@@ -83,6 +99,19 @@ def _memory(run: Run) -> Finding | None:
     sizes = [value for values in rounds.values() for value in values]
     title = f"memory with {open_streams.STREAMS} open streams, worst of {len(sizes)}"
     return Finding(title, "bytes", Estimate.exact(max(sizes), len(sizes)), Bound(200e6))
+
+
+def _goodput(run: Run) -> Finding | None:
+    """Of the highest load against the best one, by round."""
+    rounds = {load: run.rounds(overload.GOOD, "gateway", load=load) for load in overload.LOADS}
+    every = sorted(set.intersection(*(set(found) for found in rounds.values())))
+    if not every:
+        return None
+    highest = rounds[overload.LOADS[-1]]
+    peak = max(rounds, key=lambda load: _mean([rounds[load][number][0] for number in every]))
+    estimate = ratio([highest[n][0] for n in every], [rounds[peak][n][0] for n in every])
+    title = f"goodput at {overload.LOADS[-1]:g} times capacity / at its peak ({peak:g})"
+    return Finding(title, "ratio", estimate, Bound(0.90, at_least=True))
 
 
 def _against_bare(run: Run, side: str, concurrency: int, bound: Bound | None = None) -> Finding | None:

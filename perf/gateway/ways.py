@@ -19,6 +19,9 @@ TRITON, GRPC, OPENAI = "Triton", "gateway, gRPC", "gateway, OpenAI"
 DOORS = (GRPC, OPENAI)
 
 
+_Run = Callable[[Sequence[Prompt], int, Sequence[int], bool], Awaitable[Load]]
+
+
 class Doors(Protocol):
     """Where a gateway listens: HOST:PORT."""
 
@@ -31,7 +34,7 @@ class Doors(Protocol):
 @dataclass(frozen=True, slots=True)
 class Way:
     name: str
-    run: Callable[[Sequence[Prompt], int, int, bool], Awaitable[Load]]
+    run: _Run
     """Prompts, concurrency, tokens of each answer, and whether answers are streamed."""
 
 
@@ -52,18 +55,18 @@ def shuffled(ways: Sequence[Way]) -> list[Way]:
     return random.sample(ways, len(ways))
 
 
-def _by_grpc(client: LoadClient) -> Callable[[Sequence[Prompt], int, int, bool], Awaitable[Load]]:
-    async def run(prompts: Sequence[Prompt], concurrency: int, tokens: int, stream: bool) -> Load:
+def _by_grpc(client: LoadClient) -> _Run:
+    async def run(prompts: Sequence[Prompt], concurrency: int, tokens: Sequence[int], stream: bool) -> Load:
         model = STREAM_MODEL if stream else UNARY_MODEL
-        messages = [question(model, prompt, tokens) for prompt in prompts]
-        return await closed_loop(client, messages, concurrency, limit_seconds(len(prompts), tokens))
+        messages = [question(model, prompt, most) for prompt, most in zip(prompts, tokens, strict=True)]
+        return await closed_loop(client, messages, concurrency, limit_seconds(len(prompts), max(tokens)))
 
     return run
 
 
-def _by_chat(client: ChatClient) -> Callable[[Sequence[Prompt], int, int, bool], Awaitable[Load]]:
-    async def run(prompts: Sequence[Prompt], concurrency: int, tokens: int, stream: bool) -> Load:
-        requests = [chat_request(prompt, tokens, stream) for prompt in prompts]
-        return await closed_loop(client, requests, concurrency, limit_seconds(len(prompts), tokens))
+def _by_chat(client: ChatClient) -> _Run:
+    async def run(prompts: Sequence[Prompt], concurrency: int, tokens: Sequence[int], stream: bool) -> Load:
+        requests = [chat_request(prompt, most, stream) for prompt, most in zip(prompts, tokens, strict=True)]
+        return await closed_loop(client, requests, concurrency, limit_seconds(len(prompts), max(tokens)))
 
     return run

@@ -28,6 +28,7 @@ from headrace.gateway.ledger import Ledger
 from headrace.gateway.policies import LivePolicies
 from headrace.gateway.rules import Rules
 from headrace.gateway.tenure import Tenure
+from headrace.gateway.trace import Trace
 from headrace.gateway.upstream import Upstream
 from headrace.limits.budget import Budget
 from headrace.limits.memory import MemoryStore
@@ -72,7 +73,7 @@ class Bench:
         return list(query(self.audit_folder, Filter()))
 
 
-CALL = Call("openai", "chat.completions", "an-id", "0" * 31 + "1")
+CALL = Call("openai", "chat.completions", "an-id", Trace("0" * 31 + "1", "0" * 15 + "2"))
 
 
 async def who(settings: Settings) -> Identity:

@@ -46,6 +46,15 @@ async def test_what_an_answer_took_is_settled_and_recorded(bench: Bench) -> None
     assert verify(bench.audit_folder, None).intact
 
 
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+async def test_triton_hears_of_the_trace_that_is_recorded(bench: Bench, stream: bool) -> None:
+    bench.triton.pieces = ("The river.",)
+    await bench.read(ask(stream=stream))
+    (record,) = await bench.records()
+    assert record.trace_id == CALL.trace.trace_id
+    assert bench.triton.traces == [f"00-{record.trace_id}-{CALL.trace.span_id}-00"]
+
+
 async def test_an_equal_request_is_answered_from_the_cache_and_costs_nothing(bench: Bench) -> None:
     bench.triton.pieces = ("The ", "river.")
     for _ in range(3):

@@ -46,6 +46,7 @@ def job(stream: bool = True, deadline: float | None = None) -> Job:
         stream=stream,
         tenant="acme",
         priority=3,
+        traceparent="",
         admitted=lambda: None,
         work=16,
         deadline=deadline,

@@ -10,7 +10,7 @@ import pytest
 
 from headrace import config
 from perf import machine
-from perf.gateway import added, capacity, engine, findings, hits, open_streams
+from perf.gateway import added, capacity, engine, findings, hits, leaving, open_streams, overload
 from perf.gateway.chat import ChatClient, chat_request
 from perf.gateway.replay import Replay, answer
 from perf.gateway.ways import DOORS, TRITON
@@ -68,9 +68,13 @@ def test_the_figures_come_from_the_measurements(tmp_path: Path) -> None:
         for door, chunks in zip(DOORS, (9000, 12000), strict=True):
             record.add(capacity.CHUNKS, door, "chunks/s", [chunks])
             record.add(capacity.TOKENS, door, "tokens/s", [8 * chunks])
-        record.add(hits.TIME, "gateway", "s", [0.001, 0.003], concurrency=hits.MANY)
+        record.add(hits.TIME, "gateway", "s", [0.001, 0.003], concurrency=hits.SOME)
         record.add(hits.RATE, "gateway", "requests/s", [3500], concurrency=hits.MANY)
         record.add(open_streams.FULL, "gateway", "bytes", [190e6])
+        for load, good in zip(overload.LOADS, (16, 19, 19.5, 18), strict=True):
+            record.add(overload.GOOD, "gateway", "answers/s", [good], load=load)
+        for door in DOORS:
+            record.add(leaving.NAME, door, "s", [0.01, 0.06])
     found = {one.title: one for one in findings.required(read_last_run(tmp_path / "run.jsonl"))}
     values: dict[str, tuple[Any, str | None]] = {
         title: (one.estimate.value, one.verdict) for title, one in found.items()
@@ -79,11 +83,13 @@ def test_the_figures_come_from_the_measurements(tmp_path: Path) -> None:
     assert values["TTFT added, gateway, OpenAI, C=8, p95"] == (pytest.approx(0.006), "fail")
     assert values["gateway, gRPC: chunks/s of one process"] == (9000, "fail")
     assert values["gateway, OpenAI: tokens/s of one process"] == (96_000, "pass")
-    assert values["cache hit, C=8, p95"][1] == "fail"
+    assert values["cache hit, C=4, p95"][1] == "fail"
     assert values["cache hits a second, C=8"] == (3500, "pass")
     assert values["memory with 1000 open streams, worst of 6"] == (190e6, "pass")
     assert values["gateway, gRPC / bare engine, tokens/s, C=16"] == (pytest.approx(0.891, abs=1e-3), "fail")
-    assert len(values) == 19
+    assert values["goodput at 3 times capacity / at its peak (2)"] == (pytest.approx(18 / 19.5), "pass")
+    assert values["gateway, gRPC: client left until the engine is free, p95"][1] == "fail"
+    assert len(values) == 22
 
 
 def test_what_was_not_measured_has_no_figure(tmp_path: Path) -> None:

@@ -28,14 +28,14 @@ class HeldTriton(FakeTriton):
         request = await anext(aiter(requests))
         prompt = b" ".join(request.raw_input_contents)
         if b"held" in prompt:
-            self._begin(request)
+            self._begin(request, context)
             yield self._streamed("word0 ", "", 1)
             self.held += 1
             await self.release.wait()
             self.held -= 1
             yield self._streamed("last", "stop", 2)
         elif b"flood" in prompt:
-            self._begin(request)
+            self._begin(request, context)
             for number in range(1, self.flood_pieces + 1):
                 last = number == self.flood_pieces
                 yield self._streamed("x" * self.flood, "stop" if last else "", number)
