@@ -11,7 +11,8 @@ import re
 from headrace.errors import EngineFailed, HeadraceError, InvalidRequest, QueueFull, RequestCancelled, Unavailable
 
 _CODED = re.compile(r"(?P<problem>.*) \[(?P<code>[A-Z_]+)\]", re.DOTALL)
-_OF_FIELD = re.compile(r"(?P<field>[\w.-]+): (?P<problem>.*)", re.DOTALL)
+_OF_FIELD = re.compile(r"(?P<field>[a-z][a-z0-9_.-]*): (?P<problem>.*)", re.DOTALL)
+"""As `InvalidRequest` has it. What else has a colon, such as the name of an exception, is not ours."""
 _QUEUE_FULL = "QUEUE_FULL"
 """For gRPC as unavailable as an engine that is away, but nobody needs to be told that it is."""
 _KINDS: dict[str, type[HeadraceError]] = {

@@ -9,8 +9,13 @@ class HeadraceError(Exception):
     grpc_code: str = "INTERNAL"
     http_status: int = 500
     openai_type: str = "server_error"
+    openai_code: str | None = None
+    """What programs look at in OpenAI's errors."""
     retry_after: float | None = None
     """Seconds after which the same request may be sent again; None: nobody knows."""
+    public: str | None = "the service failed at this request; tell those who run it"
+    """What a gateway tells its clients instead of the message, which may name what is inside: addresses, paths,
+    other people's words. None: the message itself, which is for them."""
 
 
 class InvalidRequest(HeadraceError):
@@ -19,6 +24,7 @@ class InvalidRequest(HeadraceError):
     grpc_code = "INVALID_ARGUMENT"
     http_status = 400
     openai_type = "invalid_request_error"
+    public = None
 
     def __init__(self, field: str, problem: str) -> None:
         super().__init__(f"{field}: {problem}")
@@ -38,6 +44,18 @@ class TooLarge(InvalidRequest):
     http_status = 413
 
 
+class PromptTooLong(InvalidRequest):
+    """More tokens than there is room for."""
+
+    openai_code = "context_length_exceeded"
+
+
+class TooSlow(InvalidRequest):
+    """The request did not come in the time that it may take."""
+
+    http_status = 408
+
+
 class WrongMediaType(InvalidRequest):
     """The body is of a kind that this address does not read."""
 
@@ -50,6 +68,8 @@ class NotFound(HeadraceError):
     grpc_code = "NOT_FOUND"
     http_status = 404
     openai_type = "not_found_error"
+    openai_code = "model_not_found"
+    public = None
 
 
 class Unauthenticated(HeadraceError):
@@ -58,6 +78,8 @@ class Unauthenticated(HeadraceError):
     grpc_code = "UNAUTHENTICATED"
     http_status = 401
     openai_type = "authentication_error"
+    openai_code = "invalid_api_key"
+    public = None
 
 
 class Forbidden(HeadraceError):
@@ -66,6 +88,7 @@ class Forbidden(HeadraceError):
     grpc_code = "PERMISSION_DENIED"
     http_status = 403
     openai_type = "permission_error"
+    public = None
 
 
 class RateLimited(HeadraceError):
@@ -74,6 +97,8 @@ class RateLimited(HeadraceError):
     grpc_code = "RESOURCE_EXHAUSTED"
     http_status = 429
     openai_type = "rate_limit_error"
+    openai_code = "rate_limit_exceeded"
+    public = None
 
     retry_after: float
 
@@ -85,13 +110,13 @@ class RateLimited(HeadraceError):
 class BudgetSpent(RateLimited):
     """The money of this period is spent, or would be."""
 
-    openai_type = "insufficient_quota"
+    openai_type = openai_code = "insufficient_quota"
 
 
 class Overloaded(RateLimited):
     """More is asked than can be answered in time. Not 503: meshes take that for a broken replica."""
 
-    openai_type = "overloaded_error"
+    openai_type = openai_code = "overloaded_error"
 
 
 class DeadlineExceeded(HeadraceError):
@@ -100,6 +125,7 @@ class DeadlineExceeded(HeadraceError):
     grpc_code = "DEADLINE_EXCEEDED"
     http_status = 504
     openai_type = "timeout_error"
+    public = None
 
 
 class Unavailable(HeadraceError):
@@ -108,11 +134,18 @@ class Unavailable(HeadraceError):
     grpc_code = "UNAVAILABLE"
     http_status = 503
     openai_type = "service_unavailable_error"
+    public: str | None = "the service cannot answer this request now; send it again in a moment"
     retry_after: float
 
     def __init__(self, *said: object, retry_after: float = 1.0) -> None:
         super().__init__(*said)
         self.retry_after = retry_after
+
+
+class TryLater(Unavailable):
+    """The service cannot answer now, and tells its clients why."""
+
+    public = None
 
 
 class EngineUnavailable(Unavailable):
@@ -129,10 +162,13 @@ class RequestCancelled(HeadraceError):
     grpc_code = "CANCELLED"
     http_status = 499
     openai_type = "request_cancelled"
+    public = "the request was stopped before its answer was complete"
 
 
 class EngineFailed(HeadraceError):
     """The engine broke while it worked on this request."""
+
+    public = "the engine failed at this request; send it again"
 
 
 class StartupError(HeadraceError):

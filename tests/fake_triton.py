@@ -32,11 +32,14 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
         """What a stream says instead of an answer, and a whole answer by the code UNAVAILABLE."""
         self.version = "1"
         """Of the policy that its verdicts name."""
+        self.verdict: str | None = None
+        """What the last piece has instead of a verdict."""
         self.deaf_to = 0
         """So many stops come too early to be heard."""
         self.runs = 0
         self.seeds: list[int] = []
         self.traces: list[str | None] = []
+        self.trace_states: list[str | None] = []
         self.running: set[str] = set()
         self.stops: Counter[str] = Counter()
         self.came = asyncio.Event()
@@ -76,7 +79,9 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
 
     def _begin(self, request: Any, context: Any) -> None:
         self.runs += 1
-        self.traces.append(dict(context.invocation_metadata()).get("traceparent"))
+        metadata = dict(context.invocation_metadata())
+        self.traces.append(metadata.get("traceparent"))
+        self.trace_states.append(metadata.get("tracestate"))
         self.running.add(request.id)
         self.came.set()
         for sent, raw in zip(request.inputs, request.raw_input_contents, strict=True):
@@ -100,13 +105,14 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
             "prompt": prompt,
             "response": half,
         }
+        said = json.dumps(verdict) if self.verdict is None else self.verdict
         response = service_pb2.ModelInferResponse(model_name="assistant")
         for name, kind, value in (
             ("text_output", tensors.BYTES, text),
             ("finish_reason", tensors.BYTES, reason),
             ("prompt_tokens", tensors.INT32, PROMPT_TOKENS),
             ("completion_tokens", tensors.INT32, tokens),
-            ("guard", tensors.BYTES, json.dumps(verdict) if reason else ""),
+            ("guard", tensors.BYTES, said if reason else ""),
         ):
             response.outputs.add(name=name, datatype=kind.datatype, shape=[1, 1])
             response.raw_output_contents.append(kind.encode(value))

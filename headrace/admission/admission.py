@@ -15,13 +15,14 @@ from headrace.admission.limiter import FAILED, Limiter
 from headrace.admission.queue import FairQueue
 from headrace.admission.rate import ServiceRate
 from headrace.admission.ticket import Ticket
-from headrace.errors import DeadlineExceeded, HeadraceError, InvalidRequest, Overloaded, Unavailable
+from headrace.errors import DeadlineExceeded, HeadraceError, InvalidRequest, Overloaded, TryLater
 
 Reason = Literal[
-    "queue_full", "tenant_queue_full", "long_wait", "waited", "deadline", "deadline_waited", "closing"
+    "queue_full", "tenant_queue_full", "places", "long_wait", "waited", "deadline", "deadline_waited", "closing"
 ]
-"""Why a request was refused: too many wait, of all tenants or of its own; it would have had to wait too long, or
-did; its deadline could not be met, or came while it waited; this process stops."""
+"""Why a request was refused: too many wait, of all tenants or of its own; it wants more places than there are; it
+would have had to wait too long, or did; its deadline could not be met, or came while it waited; this process
+stops."""
 
 SHORTEST_RETRY = 1.0
 LONGEST_RETRY = 30.0
@@ -31,13 +32,11 @@ EARLY = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """Of this moment; `admitted` and `refused` since the start."""
+    """Of this moment; `refused` since the start."""
 
     limit: int
     in_flight: int
     waiting: int
-    waiting_by_tenant: Mapping[str, int]
-    admitted: int
     refused: Mapping[Reason, int]
     estimated_wait: float
     """Seconds until all that waits now is let in."""
@@ -67,10 +66,8 @@ class Admission:
             config.priority_weights, config.max_waiting, config.max_waiting_per_tenant
         )
         self._in_flight = 0
-        self._admitted = 0
         self._refused: Counter[Reason] = Counter()
         self._closed = False
-        self._drained = asyncio.Event()
 
     def admit(
         self, tenant: str, priority: int, work: int, deadline: float | None = None, stream: bool = False
@@ -79,19 +76,27 @@ class Admission:
         the answer. `deadline`: in the loop's time. `stream`: it will tell of its first text.
 
         Entering raises `Overloaded` with a time to come back after; `DeadlineExceeded` when there cannot be a
-        first text by the deadline, at once or while it waits; `Unavailable` after `close`.
+        first text by the deadline, at once or while it waits; `TryLater` after `close`.
         """
         if not 1 <= priority <= PRIORITIES:
             raise InvalidRequest("priority", f"expected 1 (most urgent) to {PRIORITIES}, got {priority}")
         return Ticket(self, tenant, priority, work, deadline, stream)
+
+    def check(self, tenant: str, priority: int, work: int, places: int) -> None:
+        """Before the tickets of one request, each of so much work. Raises `Overloaded` when it is known that not
+        all of them will be let in: those that were would run in vain."""
+        if places > self._limiter.limit:
+            raise self._refusal("places")
+        behind = places - max(0, self._limiter.limit - self._in_flight)
+        ahead = self._queue.ahead(tenant, priority) + (behind - 1) * work
+        if behind > 0 and self._seconds(ahead) > self._config.max_wait_ms / 1000:
+            raise self._refusal("long_wait")
 
     def stats(self) -> Stats:
         return Stats(
             limit=self._limiter.limit,
             in_flight=self._in_flight,
             waiting=len(self._queue),
-            waiting_by_tenant=dict(self._queue.by_tenant),
-            admitted=self._admitted,
             refused=dict(self._refused),
             estimated_wait=self._seconds(self._queue.work) if len(self._queue) else 0.0,
             p95_ratio=self._limiter.last.p95,
@@ -100,11 +105,6 @@ class Admission:
     def close(self) -> None:
         """Refuses what comes from now on; what waits or runs goes on."""
         self._closed = True
-        self._settle()
-
-    async def drained(self) -> None:
-        """Returns once it is closed, and nothing waits or runs any more."""
-        await self._drained.wait()
 
     # What a ticket calls.
 
@@ -164,7 +164,6 @@ class Admission:
             if ticket.held:  # let in and cancelled at once
                 ticket.held = False
                 self._in_flight -= 1
-                self._admitted -= 1
             self._queue.remove(ticket)
             self._settle()
             raise
@@ -183,14 +182,11 @@ class Admission:
             if ticket.turn is not None and not ticket.turn.done():  # else cancelled, and about to leave
                 self._let_in(ticket, self._clock())
                 ticket.turn.set_result(None)
-        if self._closed and not self._in_flight and not len(self._queue):
-            self._drained.set()
 
     def _let_in(self, ticket: Ticket, now: float) -> None:
         ticket.granted = now
         ticket.held = True
         self._in_flight += 1
-        self._admitted += 1
 
     def _measure(self, ticket: Ticket, ratio: float) -> None:
         self._limiter.add(ratio, ticket.granted, self._in_flight)
@@ -201,7 +197,7 @@ class Admission:
 
     def _seconds(self, ahead: float) -> float:
         """Until a place comes free when so much work goes first, and what is above the limit."""
-        above = self._in_flight - self._limiter.limit
+        above = max(0, self._in_flight - self._limiter.limit)
         return self._rate.seconds(ahead + (above + 1) * self._rate.work, self._limiter.limit)
 
     def _latest(self, deadline: float) -> float:
@@ -218,12 +214,12 @@ class Admission:
     def _refusal(self, reason: Reason) -> HeadraceError:
         self._refused[reason] += 1
         if reason == "closing":
-            return Unavailable("this replica is shutting down; send the request again, another one takes it")
+            return TryLater("this replica is shutting down; send the request again, another one takes it")
         if reason == "deadline":
             return DeadlineExceeded("deadline: too near for an answer under the present load; allow more time")
         if reason == "deadline_waited":
             return DeadlineExceeded("deadline: it came while the request waited for the engine; allow more time")
-        return Overloaded(_OVERLOADED[reason], self._retry_after())
+        return Overloaded(_OVERLOADED[reason].format(limit=self._limiter.limit), self._retry_after())
 
     def _retry_after(self) -> float:
         """When what waits now is through; spread, so that not all who are refused return together."""
@@ -234,6 +230,7 @@ class Admission:
 _OVERLOADED: Mapping[Reason, str] = {
     "queue_full": "too many requests wait for the engine; come back after the given time",
     "tenant_queue_full": "too many of your requests wait for the engine; send fewer at once",
+    "places": "n: the engine takes {limit} answers at once now; ask for fewer, or come back after the given time",
     "long_wait": "the engine is busy and the wait would be too long; come back after the given time",
     "waited": "the engine is busy and the request waited as long as it may; come back after the given time",
 }

@@ -7,7 +7,7 @@ ones gets no more than who sends small ones.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Generic, Literal, TypeVar
 
 from headrace.admission.turns import Flow, Turns
@@ -116,7 +116,8 @@ class FairQueue(Generic[Request]):
         self._most_per_tenant = most_per_tenant
         self._classes: list[_Class[Request]] = [_Class(weight) for weight in weights]
         self._turns: Turns[_Class[Request]] = Turns()
-        self._by_tenant: Counter[str] = Counter()
+        self.by_tenant: Counter[str] = Counter()
+        """How many wait, of those who have any."""
         self._size = 0
         self.work = 0
         """Of all that waits."""
@@ -124,23 +125,18 @@ class FairQueue(Generic[Request]):
     def __len__(self) -> int:
         return self._size
 
-    @property
-    def by_tenant(self) -> Mapping[str, int]:
-        """How many wait, of those who have any."""
-        return self._by_tenant
-
     def full(self, tenant: str) -> Literal["queue_full", "tenant_queue_full"] | None:
         """Why one more of this tenant must not be pushed."""
         if self._size >= self._most:
             return "queue_full"
-        return "tenant_queue_full" if self._by_tenant[tenant] >= self._most_per_tenant else None
+        return "tenant_queue_full" if self.by_tenant[tenant] >= self._most_per_tenant else None
 
     def push(self, request: Request) -> None:
         """It waits, whether or not it is `full`."""
         waiting = self._classes[request.priority - 1]
         waiting.push(request)
         self._turns.join(waiting)
-        self._by_tenant[request.tenant] += 1
+        self.by_tenant[request.tenant] += 1
         self._size += 1
         self.work += request.work
 
@@ -162,9 +158,9 @@ class FairQueue(Generic[Request]):
         return True
 
     def _dropped(self, request: Request) -> None:
-        self._by_tenant[request.tenant] -= 1
-        if not self._by_tenant[request.tenant]:
-            del self._by_tenant[request.tenant]
+        self.by_tenant[request.tenant] -= 1
+        if not self.by_tenant[request.tenant]:
+            del self.by_tenant[request.tenant]
         self._size -= 1
         self.work -= request.work
         if not self._size:

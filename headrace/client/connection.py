@@ -72,7 +72,12 @@ class Client:
         return bool(found.ready)
 
     async def answer(
-        self, question: Question, seconds: float, request_id: str | None = None, traceparent: str | None = None
+        self,
+        question: Question,
+        seconds: float,
+        request_id: str | None = None,
+        traceparent: str = "",
+        tracestate: str = "",
     ) -> Chunk:
         """The whole answer at once. Raises `Unavailable` when it takes longer than `seconds`.
 
@@ -80,7 +85,7 @@ class Client:
         """
         request_id = request_id or _new_id()
         message = question.message(UNARY_MODEL, request_id)
-        call = asyncio.create_task(self._infer(message, metadata=self._with(traceparent)))
+        call = asyncio.create_task(self._infer(message, metadata=self._with(traceparent, tracestate)))
         try:
             await asyncio.wait({call}, timeout=seconds)
             if call.done():
@@ -94,12 +99,13 @@ class Client:
         question: Question,
         request_id: str | None = None,
         on_end: Callable[[], None] | None = None,
-        traceparent: str | None = None,
+        traceparent: str = "",
+        tracestate: str = "",
     ) -> AsyncGenerator[Chunk]:
         """The answer's chunks as they come. A caller that stops reading stops the request in the engine.
 
-        `on_end` is called when the server has sent all, however slowly the chunks are read. `traceparent`: W3C's
-        trace context.
+        `on_end` is called when the server has sent all, however slowly the chunks are read. `traceparent`,
+        `tracestate`: W3C's trace context.
 
         Read it within `contextlib.aclosing`, so that leaving it takes effect at once.
         """
@@ -107,7 +113,7 @@ class Client:
         message = question.message(STREAM_MODEL, request_id)
         chunks: asyncio.Queue[Chunk | None] = asyncio.Queue()
         # In a task of its own: it has to see the end of a stream that its caller has left.
-        reading = asyncio.create_task(self._read(message, chunks, self._with(traceparent)))
+        reading = asyncio.create_task(self._read(message, chunks, self._with(traceparent, tracestate)))
         reading.add_done_callback(lambda _: chunks.put_nowait(None))
         if on_end is not None:
             reading.add_done_callback(lambda _: on_end())
@@ -153,8 +159,9 @@ class Client:
         finally:
             await _end(call)
 
-    def _with(self, traceparent: str | None) -> _Metadata:
-        return (*self._metadata, ("traceparent", traceparent)) if traceparent else self._metadata
+    def _with(self, traceparent: str, tracestate: str) -> _Metadata:
+        trace = (("traceparent", traceparent), ("tracestate", tracestate))
+        return (*self._metadata, *(pair for pair in trace if pair[1]))
 
     async def _infer(
         self, message: Message, seconds: float | None = None, metadata: _Metadata | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 import msgspec
 from starlette.types import Send
 
-from headrace.errors import HeadraceError, InvalidRequest, NotFound, RateLimited
+from headrace.audit.record import Dialect
+from headrace.errors import DeadlineExceeded, HeadraceError, InvalidRequest, Unauthenticated
+from headrace.gateway.public_errors import public
 from headrace.limits.headers import Headers, refused
 
 _JSON: Headers = [(b"content-type", b"application/json")]
@@ -18,6 +21,9 @@ _EVENTS: Headers = [
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),  # nginx would gather events
 ]
+_QUIET_SECONDS = 15.0
+_COMMENT = b": keepalive\n\n"
+"""What clients of server-sent events skip."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +44,29 @@ async def send_whole(send: Send, body: Body, status: int = 200, headers: Headers
     await send({"type": "http.response.body", "body": body.content})
 
 
-async def send_events(send: Send, events: AsyncIterator[bytes], headers: Headers) -> None:
-    """Each one as it comes."""
+async def send_events(
+    send: Send, events: AsyncIterator[bytes], headers: Headers, quiet_seconds: float = _QUIET_SECONDS
+) -> None:
+    """Each one as it comes, and a comment whenever none came for so long: proxies hang up on silence."""
+    clock = asyncio.get_running_loop().time
+    last = clock()
+
+    async def keep_alive() -> None:
+        nonlocal last
+        while True:
+            await asyncio.sleep(last + quiet_seconds - clock())
+            if clock() >= last + quiet_seconds:
+                last = clock()
+                await send({"type": "http.response.body", "body": _COMMENT, "more_body": True})
+
     await send({"type": "http.response.start", "status": 200, "headers": [*_EVENTS, *headers]})
-    async for event in events:
-        await send({"type": "http.response.body", "body": event, "more_body": True})
+    keeping = asyncio.create_task(keep_alive())
+    try:
+        async for event in events:
+            last = clock()
+            await send({"type": "http.response.body", "body": event, "more_body": True})
+    finally:
+        keeping.cancel()
     await send({"type": "http.response.body", "body": b""})
 
 
@@ -51,29 +75,20 @@ def event(said: object) -> bytes:
     return b"data: " + msgspec.json.encode(said) + b"\n\n"
 
 
-def openai_error(error: HeadraceError) -> dict[str, Any]:
+def error_said(error: HeadraceError, dialect: Dialect, request_id: str | None = None) -> dict[str, Any]:
+    """What a client is told of it, in the shape of its dialect."""
+    message = str(public(error, request_id))
+    if dialect == "triton-http":
+        return {"error": message}
     field = error.field if isinstance(error, InvalidRequest) else None
-    said = {"message": str(error), "type": error.openai_type, "param": field, "code": _code(error)}
+    said = {"message": message, "type": error.openai_type, "param": field, "code": error.openai_code}
     return {"error": said}
-
-
-def triton_error(error: HeadraceError) -> dict[str, Any]:
-    return {"error": str(error)}
-
-
-def _code(error: HeadraceError) -> str | None:
-    """What programs look at in OpenAI's errors."""
-    match error:
-        case NotFound():
-            return "model_not_found"
-        case RateLimited():
-            limited = error.openai_type == RateLimited.openai_type
-            return "rate_limit_exceeded" if limited else error.openai_type
-    return "invalid_api_key" if error.http_status == 401 else None
 
 
 def error_headers(error: HeadraceError) -> Headers:
     headers = refused(error)
-    if error.http_status == 401:
+    if isinstance(error, Unauthenticated):
         headers.append((b"www-authenticate", b"Bearer"))
+    if isinstance(error, DeadlineExceeded):  # OpenAI's clients send it again, though nobody waits for it any more
+        headers.append((b"x-should-retry", b"false"))
     return headers

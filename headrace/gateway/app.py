@@ -10,12 +10,15 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from headrace.errors import HeadraceError, InvalidRequest, NotFound, Unavailable
+from headrace.audit.record import Dialect
+from headrace.errors import HeadraceError, InvalidRequest, NotFound, TryLater
 from headrace.gateway import answers, origin
+from headrace.gateway.answers import Body
 from headrace.gateway.door import Door
 from headrace.gateway.health import routes as health_routes
 from headrace.gateway.http_exchange import Endpoint, HttpExchange
 from headrace.gateway.http_server import FULL
+from headrace.gateway.odd_requests import SECURITY
 from headrace.gateway.openai.completions import ChatCompletion, TextCompletion
 from headrace.gateway.openai.models import Models
 from headrace.gateway.site import routes as site_routes
@@ -25,18 +28,17 @@ from headrace.gateway.v2.information import routes as v2_routes
 
 log = structlog.get_logger()
 
-_SECURITY = [
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-frame-options", b"DENY"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-]
-
 
 class WrongMethod(InvalidRequest):
     """This address is asked in another way."""
 
     http_status = 405
+
+
+class UnknownAddress(NotFound):
+    """Nothing is there, for nobody."""
+
+    openai_code = "unknown_url"
 
 
 def app(door: Door, about: About) -> ASGIApp:
@@ -64,7 +66,7 @@ def _both(door: Door, way: str, kind: type[HttpExchange]) -> list[Route]:
 
 
 async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:
-    raise NotFound("there is nothing at this address; see /openapi.json")
+    raise UnknownAddress("there is nothing at this address; see /openapi.json")
 
 
 class Edge:
@@ -79,32 +81,37 @@ class Edge:
             return
         started = False
         full = bool(scope["state"].get(FULL)) and not scope["path"].startswith("/health/")
+        headers, named = Headers(scope=scope), self._door.config.cors_origins
 
         async def sending(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                message["headers"] = [*message["headers"], *_SECURITY, *self._leave(full)]
+                readable = origin.readable(headers, named)
+                message["headers"] = [*message["headers"], *SECURITY, *readable, *self._leave(full)]
             await send(message)
 
         try:
             scope["app"] = self
-            self._check(scope, full)
+            self._check(scope["method"], headers, full)
+            if (allowed := origin.preflight(scope["method"], headers, named)) is not None:
+                await answers.send_whole(sending, Body(b"", []), headers=allowed)
+                return
             await self._inner(scope, receive, sending)
         except HeadraceError as error:
             await _tell(error, scope, sending, started)
         except HTTPException as error:  # the router's: an address that is asked in another way
-            allowed = (error.headers or {}).get("Allow", "")
-            wrong = WrongMethod("method", f"{scope['method']}; expected {allowed}")
-            await _tell(wrong, scope, sending, started, [(b"allow", allowed.encode())])
+            methods = (error.headers or {}).get("Allow", "")
+            wrong = WrongMethod("method", f"{scope['method']}; expected {methods}")
+            await _tell(wrong, scope, sending, started, [(b"allow", methods.encode())])
         except Exception:
             log.exception("a defect in the gateway", path=scope["path"])
-            await _tell(HeadraceError("internal error; see the gateway's log"), scope, sending, started)
+            await _tell(HeadraceError("a defect; the gateway's log has it"), scope, sending, started)
 
-    def _check(self, scope: Scope, full: bool) -> None:
+    def _check(self, method: str, headers: Headers, full: bool) -> None:
         if full:
-            raise Unavailable("too many connections are open; close some, or use those that are open")
-        origin.check(scope["method"], Headers(scope=scope), self._door.listens_on_loopback)
+            raise TryLater("too many connections are open; close some, or use those that are open")
+        origin.check(method, headers, self._door.listens_on_loopback, self._door.config.cors_origins)
 
     def _leave(self, full: bool) -> list[tuple[bytes, bytes]]:
         """While it ends, clients shall not send their next request on this connection."""
@@ -115,9 +122,8 @@ async def _tell(
     error: HeadraceError, scope: Scope, send: Send, started: bool, more: list[tuple[bytes, bytes]] | None = None
 ) -> None:
     if started:
-        await send({"type": "http.response.body", "body": b""})
-        return
-    triton = scope["path"].startswith("/v2")
-    body = answers.triton_error(error) if triton else answers.openai_error(error)
+        raise error  # the server cuts the connection: a part must not look like the whole
+    dialect: Dialect = "triton-http" if scope["path"].startswith("/v2") else "openai"
+    body = answers.error_said(error, dialect)
     headers = [*answers.error_headers(error), *(more or [])]
     await answers.send_whole(send, answers.json_body(body), error.http_status, headers)

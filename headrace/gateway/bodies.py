@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from starlette.requests import ClientDisconnect, Request
 
-from headrace.errors import DeadlineExceeded, InvalidRequest, RequestCancelled, TooLarge, WrongMediaType
+from headrace.errors import InvalidRequest, RequestCancelled, TooLarge, TooSlow, WrongMediaType
 
 JSON = frozenset({"application/json"})
 UNNAMED = ""
@@ -18,8 +18,7 @@ _FIELD = "body"
 
 
 async def read(request: Request, most_bytes: int, seconds: float, kinds: Collection[str] = JSON) -> bytes:
-    """Raises `WrongMediaType`, `TooLarge`, `DeadlineExceeded` for a slow one, `RequestCancelled` for one that
-    breaks off."""
+    """Raises `WrongMediaType`, `TooLarge`, `TooSlow`, `RequestCancelled` for one that breaks off."""
     _check_kind(request, kinds)
     pieces: list[bytes] = []
     size = 0
@@ -32,7 +31,7 @@ async def read(request: Request, most_bytes: int, seconds: float, kinds: Collect
                 elif size > READ_ON * most_bytes:
                     break
     except TimeoutError:
-        raise DeadlineExceeded(f"the body did not arrive within {seconds:g} s; send it faster") from None
+        raise TooSlow(_FIELD, f"it did not arrive within {seconds:g} s; send it faster") from None
     except ClientDisconnect:
         raise RequestCancelled("the client went away before its request was complete") from None
     if size > most_bytes:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
-from headrace.errors import Unavailable
+from headrace.errors import TryLater
 
 _SOON = 0.5
 """Seconds: while one request tries."""
@@ -43,12 +43,12 @@ class Circuit:
         return "trying" if self._trying else "open"
 
     def check(self) -> None:
-        """Before a request. Raises `Unavailable` while it is open."""
+        """Before a request. Raises `TryLater` while it is open."""
         if self._opened is None:
             return
         left = self._opened + self._pause - self._clock()
         if self._trying or left > 0:
-            raise Unavailable(
+            raise TryLater(
                 "the inference server does not answer; send it again in a moment", retry_after=max(left, _SOON)
             )
         self._trying = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
@@ -31,6 +32,12 @@ class GatewayConfig(Section):
     max_headers: int = Field(100, ge=8)
     max_connections: int = Field(4096, ge=1)
     """Over HTTP, idle ones among them."""
+    max_grpc_connections: int = Field(1024, ge=1)
+    """Each may have 1024 calls at once."""
+    metrics_key_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    """Variable with the key by which Prometheus reads /metrics from another machine; None: nobody does."""
+    cors_origins: tuple[Annotated[str, Field(pattern=r"^https?://[^/\s*]+$")], ...] = ()
+    """Sites whose pages may ask, such as `https://chat.example.org`."""
     cache_mb: int = Field(64, ge=0)
     """Answers that are kept; 0 keeps none."""
     cache_seconds: float = Field(3600.0, gt=0)

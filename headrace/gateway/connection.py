@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import Receive
 
@@ -23,26 +24,31 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _SECONDS = re.compile(r"(?P<number>\d{1,9}(?:\.\d{1,6})?)(?P<unit>ms|s|)")
 
 
-def call_of(headers: Mapping[str, str], dialect: Dialect, operation: str) -> Call:
-    """Its id is the client's, if that is one, else a new one. `headers`: by small names."""
+def call_of(headers: Headers, dialect: Dialect, operation: str) -> Call:
+    """Its id is the client's, if that is one, else a new one."""
     shown = headers.get("x-request-id", "")
     request_id = shown if _REQUEST_ID.fullmatch(shown) else new_id()
-    return Call(dialect, operation, request_id, trace.of(headers.get(trace.HEADER)))
+    context = trace.of(headers.get(trace.PARENT), ",".join(headers.getlist(trace.STATE)))
+    return Call(dialect, operation, request_id, context)
 
 
 async def identity(request: Request, authenticator: Authenticator, listens_on_loopback: bool) -> Identity:
     """Raises `Unauthenticated`, `Forbidden`, `InvalidRequest`, `Unavailable`."""
-    shown = Credentials.of(
+    return await authenticator.authenticate(credentials(request, listens_on_loopback))
+
+
+def credentials(request: Request, listens_on_loopback: bool) -> Credentials:
+    return Credentials.of(
         request.headers.items(),
         query=request.scope["query_string"].decode("latin-1"),
         peer_is_loopback=request.client is not None and is_loopback(request.client.host),
         listens_on_loopback=listens_on_loopback,
     )
-    return await authenticator.authenticate(shown)
 
 
-def deadline(headers: Mapping[str, str]) -> float | None:
-    """On the event loop's clock, of `x-request-timeout`: seconds, or milliseconds with `ms`.
+def deadline(headers: Headers, arrived: float) -> float | None:
+    """Of `x-request-timeout`: seconds since the request `arrived`, or milliseconds with `ms`. Both times are of
+    the event loop's clock.
 
     Raises `InvalidRequest`, and `DeadlineExceeded` for none.
     """
@@ -55,12 +61,12 @@ def deadline(headers: Mapping[str, str]) -> float | None:
     seconds = float(found["number"]) / (1000 if found["unit"] == "ms" else 1)
     if not seconds:
         raise DeadlineExceeded(f"{TIMEOUT}: 0 seconds leave no time for an answer; send more, or none")
-    return asyncio.get_running_loop().time() + seconds
+    return arrived + seconds
 
 
-def cache_wish(headers: Mapping[str, str]) -> CacheWish:
-    """As HTTP's caches understand it (RFC 9111, 5.2.1)."""
-    said = {part.strip().lower() for part in headers.get("cache-control", "").split(",")}
+def cache_wish(headers: Headers) -> CacheWish:
+    """As HTTP's caches understand it (RFC 9111, 5.2.1), however many of these headers there are."""
+    said = {part.strip().lower() for part in ",".join(headers.getlist("cache-control")).split(",")}
     return CacheWish(read=not said & {"no-cache", "no-store"}, write="no-store" not in said)
 
 

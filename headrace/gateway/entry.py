@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,6 +23,7 @@ from headrace.errors import (
 )
 from headrace.gateway.ask import Ask, Call
 from headrace.gateway.rules import Terms
+from headrace.gateway.verdict import read
 from headrace.limits.model import Reservation
 from headrace.tenants.identity import Identity
 
@@ -40,7 +40,8 @@ class Entry:
     ask: Ask | None = None
     terms: Terms | None = None
     reservation: Reservation | None = None
-    cache: CacheState = "bypass"
+    cache: tuple[CacheState, ...] = ()
+    """Of each choice."""
     error: BaseException | None = None
     admitted: float | None = None
     """When the engine took it: no sooner than all of its choices."""
@@ -81,15 +82,25 @@ class Entry:
 
     @property
     def guard(self) -> dict[str, Any]:
-        """The first choice's verdict."""
+        """The first choice's verdict; {} when it has none."""
         found = next((self.last[index].guard for index in sorted(self.last) if self.last[index].guard), "")
-        verdict: dict[str, Any] = json.loads(found) if found else {}
-        return verdict
+        return read(found)
 
     @property
     def answer(self) -> Sequence[str]:
         """The text of each choice."""
         return ["".join(self.texts[index]) for index in sorted(self.texts)]
+
+    @property
+    def abandoned(self) -> bool:
+        """By its client, which went away or gave it too little time."""
+        match self.outcome:
+            case "cancelled":
+                return True
+            case "deadline":
+                now = asyncio.get_running_loop().time()
+                return self.ask is not None and self.ask.deadline is not None and self.ask.deadline <= now
+        return False
 
     @property
     def outcome(self) -> Outcome:

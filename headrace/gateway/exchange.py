@@ -16,7 +16,7 @@ from headrace.audit.record import CacheState
 from headrace.client import Chunk, Question
 from headrace.gateway.ask import Ask, Call
 from headrace.gateway.cache.key import is_deterministic, key
-from headrace.gateway.choice import Choice, Choices
+from headrace.gateway.choice import Choice, Choices, dearest
 from headrace.gateway.entry import Entry
 from headrace.gateway.ids import new_id
 from headrace.gateway.ledger import Ledger
@@ -68,7 +68,7 @@ class Exchange:
 
     @property
     def cache(self) -> CacheState:
-        return self._entry.cache
+        return dearest([choice.state for choice in self._choices])
 
     @property
     def is_here(self) -> bool:
@@ -130,15 +130,15 @@ class Exchanges:
         try:
             async with asyncio.timeout_at(latest) as limit:
                 with self._running.counted(limit):
-                    self._ledger.check()
                     entry.identity = identity = await who()
+                    self._ledger.check()
                     entry.ask = ask = await what()
                     if ask.deadline is not None:
                         limit.reschedule(min(ask.deadline, latest))
                     entry.terms = terms = await self._rules.terms(identity.settings, ask)
                     standing = await self._ledger.reserve(entry, identity.settings, terms, ask.choices)
-                    await self._choose(chosen, entry, identity.settings, ask, terms)
-                    entry.cache = chosen[0].state
+                    jobs = self._jobs(entry, identity.settings, ask, terms, latest)
+                    chosen += await self._choices.choose(jobs, terms.policy_version, ask.cache)
                     tenure = self._tenure(identity)
                     yield Exchange(self._ledger, entry, ask, terms, standing, chosen, tenure)
         except TimeoutError:
@@ -149,16 +149,19 @@ class Exchanges:
             raise
         finally:
             await self._ledger.close(entry, chosen)
+            # Else it and its error's traceback hold each other, and what was read, until the garbage is collected.
+            del entry
 
-    async def _choose(
-        self, chosen: list[Choice], entry: Entry, settings: Settings, ask: Ask, terms: Terms
-    ) -> None:
-        """Into `chosen`, one after the other: what is there already is closed whatever follows."""
-        for index in range(ask.choices):
-            job = Job(
+    def _jobs(
+        self, entry: Entry, settings: Settings, ask: Ask, terms: Terms, latest: float
+    ) -> list[tuple[Job, bytes | None]]:
+        """Of each choice, and its key in the cache."""
+        jobs = [
+            Job(
                 question=_of_choice(terms.question, index),
                 request_id=f"{entry.call.request_id}-{new_id(12)}",
                 traceparent=entry.call.trace.header,
+                tracestate=entry.call.trace.state,
                 stream=ask.stream,
                 tenant=settings.tenant,
                 priority=settings.priority,
@@ -166,9 +169,11 @@ class Exchanges:
                 work=terms.prompt_tokens + terms.max_tokens,
                 deadline=ask.deadline,
                 seconds=self._seconds,
+                latest=latest,
             )
-            key = self._key(job, terms)
-            chosen.append(await self._choices.choose(job, key, terms.policy_version, ask.cache))
+            for index in range(ask.choices)
+        ]
+        return [(job, self._key(job, terms)) for job in jobs]
 
     def _key(self, job: Job, terms: Terms) -> bytes | None:
         if not is_deterministic(job.question):

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing
+from typing import Literal
 
+import structlog
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from headrace.audit.record import Dialect
 from headrace.client import Chunk
 from headrace.errors import EngineFailed, HeadraceError
-from headrace.gateway import answers, connection
+from headrace.gateway import answers, connection, told
 from headrace.gateway.answers import Body
 from headrace.gateway.ask import Ask, Call
 from headrace.gateway.door import Door
 from headrace.gateway.exchange import Exchange, Piece
-from headrace.limits.headers import Headers, standing
+from headrace.limits.headers import Headers
 from headrace.tenants.identity import Identity
+
+log = structlog.get_logger()
 
 
 class HttpExchange(ABC):
@@ -30,9 +35,10 @@ class HttpExchange(ABC):
     def __init__(self, door: Door, request: Request, send: Send) -> None:
         self.door = door
         self.request = request
+        self.arrived = asyncio.get_running_loop().time()
         self.call: Call = connection.call_of(request.headers, self.dialect, self.operation)
         self._send = send
-        self._started = False
+        self._told: Literal["nothing", "a part", "all"] = "nothing"
 
     @abstractmethod
     async def read(self) -> Ask:
@@ -50,10 +56,6 @@ class HttpExchange(ABC):
     def last_events(self, exchange: Exchange) -> Iterator[bytes]:
         """What ends a stream."""
 
-    @abstractmethod
-    def error(self, error: HeadraceError) -> object:
-        """The body of an error, as JSON has it."""
-
     async def run(self) -> None:
         try:
             async with self.door.exchanges.open(self.call, self._who, self.read) as exchange:
@@ -65,6 +67,9 @@ class HttpExchange(ABC):
                     await answering
         except HeadraceError as error:
             await self._fail(error)
+        except Exception:
+            log.exception("a defect in the gateway", path=self.request.url.path)
+            await self._fail(HeadraceError("a defect; the gateway's log has it"))
 
     async def _who(self) -> Identity:
         return await self.door.identity(self.request)
@@ -75,16 +80,19 @@ class HttpExchange(ABC):
             async for piece in pieces:
                 found[piece.index] = piece.chunk
         body = self.whole(exchange, [found[index] for index in sorted(found)])
-        await answers.send_whole(self._send, body, headers=self._headers(exchange))
+        headers = [*self._headers(exchange), told.cost(exchange, self.door.currency)]
+        await answers.send_whole(self._send, body, headers=headers)
+        self._told = "all"
 
     async def _stream(self, exchange: Exchange) -> None:
         async with aclosing(exchange.pieces()) as pieces:
             first = await anext(pieces, None)  # what fails before it has a status of its own
             if first is None:
                 raise EngineFailed("the stream ended without a word; send the request again")
-            self._started = True
+            self._told = "a part"
             events = self._events(exchange, first, pieces)
             await answers.send_events(self._send, events, self._headers(exchange))
+            self._told = "all"
 
     async def _events(
         self, exchange: Exchange, first: Piece, pieces: AsyncGenerator[Piece]
@@ -97,19 +105,21 @@ class HttpExchange(ABC):
             yield last
 
     async def _fail(self, error: HeadraceError) -> None:
-        body = self.error(error)
-        if self._started:
+        """In a stream by its last event: a part must not look like the whole."""
+        if self._told == "all":
+            return
+        body = answers.error_said(error, self.dialect, self.call.request_id)
+        if self._told == "a part":
             await self._send({"type": "http.response.body", "body": answers.event(body)})
             return
         headers = [*answers.error_headers(error), *self._own_headers()]
         await answers.send_whole(self._send, answers.json_body(body), error.http_status, headers)
 
     def _headers(self, exchange: Exchange) -> Headers:
-        cache = (b"x-headrace-cache", exchange.cache.encode())
-        return [cache, *standing(exchange.standing), *self._own_headers()]
+        return [*told.exchange(exchange), *self._own_headers()]
 
     def _own_headers(self) -> Headers:
-        return [(b"x-request-id", self.call.request_id.encode())]
+        return [told.call(self.call)]
 
 
 class Endpoint:

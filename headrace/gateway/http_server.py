@@ -19,6 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from headrace.errors import StartupError
 from headrace.gateway import bodies
 from headrace.gateway.config import GatewayConfig
+from headrace.gateway.odd_requests import BAD, TOO_BIG, TOO_SLOW
 from headrace.gateway.offers import DeafParser
 from headrace.serving import listen
 
@@ -26,15 +27,13 @@ LAST_SECONDS = 3.0
 """Once the time to drain is over: for requests that are told so, and whose work in the engine is stopped."""
 _BACKLOG = 2048
 _FILES = 256
-"""Beside the connections: logs, sockets to Triton and Redis, gRPC's connections."""
+"""Beside the connections: logs, sockets to Triton and Redis."""
+_TOLD = 128
+"""Connections beyond `max_connections` that are told so. On more it hangs up: gRPC needs files too."""
 FULL = "full"
 """In a request's state: there are more connections than there may be."""
 _MOST_AHEAD = 100
 """Requests that a client may send before it has its answers; uvicorn keeps each of them, and has no end."""
-_TOO_BIG, _TOO_SLOW = b"431 Request Header Fields Too Large", b"408 Request Timeout"
-_BAD = b"400 Bad Request"
-_REFUSED = b"HTTP/1.1 %s\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-
 
 log = structlog.get_logger()
 
@@ -79,7 +78,7 @@ def listening(config: GatewayConfig) -> Iterator[socket.socket]:
             found.bind((str(address), config.port))
         except OSError as error:
             raise StartupError(f"gateway.port: {config.port} cannot be used: {error.strerror}") from None
-        _allow_files(config.max_connections + _FILES)
+        _allow_files(config.max_connections + _TOLD + config.max_grpc_connections + _FILES)
         found.listen(_BACKLOG)
         found.setblocking(False)
         yield found
@@ -92,7 +91,7 @@ def _allow_files(wanted: int) -> None:
     if soft != resource.RLIM_INFINITY and soft < allowed:
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
     if allowed < wanted:
-        log.warning("fewer connections than gateway.max_connections: files are limited", wanted=wanted, hard=hard)
+        log.warning("fewer connections than gateway.max_*connections: files are limited", wanted=wanted, hard=hard)
 
 
 class _LimitedProtocol(HttpToolsProtocol):
@@ -117,6 +116,8 @@ class _LimitedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._await_headers()
+        if len(self.connections) > self.limits.max_connections + _TOLD:
+            transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._came()
@@ -134,7 +135,7 @@ class _LimitedProtocol(HttpToolsProtocol):
             # The parser keeps a header to itself until it has ended.
             self._unfinished += len(data)
             if self._unfinished > self.limits.max_header_bytes:
-                self._refuse(_TOO_BIG)
+                self._refuse(TOO_BIG)
 
     def _between_requests(self) -> bool:
         return not self._in_body and self._answered()
@@ -160,12 +161,12 @@ class _LimitedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._came()
-        self._in_body = True
         if len(self.pipeline) >= _MOST_AHEAD:
             self.transport.abort()
         elif self._hosts > 1:
-            self._refuse(_BAD)
+            self._refuse(BAD)
         if not self.transport.is_closing():
+            self._in_body = True
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -211,18 +212,32 @@ class _LimitedProtocol(HttpToolsProtocol):
         self._header_bytes += size
         self._header_count += headers
         if self._header_bytes > self.limits.max_header_bytes or self._header_count > self.limits.max_headers:
-            self._refuse(_TOO_BIG)
+            self._refuse(TOO_BIG)
 
     def _await_headers(self) -> None:
         self._unfinished = 0
-        self._slow = self.loop.call_later(self.limits.read_seconds, self._refuse, _TOO_SLOW)
+        self._slow = self.loop.call_later(self.limits.read_seconds, self._refuse, TOO_SLOW)
 
     def _came(self) -> None:
         if self._slow is not None:
             self._slow.cancel()
             self._slow = None
 
-    def _refuse(self, status: bytes) -> None:
-        if not self.transport.is_closing():
-            self.transport.write(_REFUSED % status)
-            self.transport.close()
+    def send_400_response(self, msg: str) -> None:
+        """uvicorn's, for what its parser does not understand."""
+        self._refuse(BAD)
+
+    def _refuse(self, answer: bytes) -> None:
+        """Without a word while another request is answered: it would be taken for a part of that answer."""
+        if self.transport.is_closing():
+            return
+        if self._may_speak():
+            self.transport.write(answer)
+        self.transport.close()
+
+    def _may_speak(self) -> bool:
+        running = self._running
+        if running is None or running.response_complete:
+            return True
+        own_body = self._in_body and self.cycle is running
+        return own_body and not running.response_started

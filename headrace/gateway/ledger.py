@@ -15,7 +15,8 @@ from headrace.audit.record import AuditRecord, Latency, timestamp
 from headrace.audit.writer import AuditLog
 from headrace.cost.prices import Price
 from headrace.gateway.ask import Call
-from headrace.gateway.choice import Choice
+from headrace.gateway.cache.flights import Owed
+from headrace.gateway.choice import Choice, dearest
 from headrace.gateway.entry import Entry
 from headrace.gateway.rules import PUBLIC, Terms
 from headrace.guard.record import TextHash
@@ -62,7 +63,7 @@ class Ledger:
     async def reserve(self, entry: Entry, settings: Settings, terms: Terms, choices: int) -> Standing:
         """The most that it can take. Raises `RateLimited`, `BudgetSpent`, `Unavailable`."""
         answers = choices * terms.max_tokens
-        wanted = Wanted(terms.prompt_tokens + answers, self._price.of(terms.prompt_tokens, answers))
+        wanted = Wanted(terms.prompt_tokens + answers, self._price.of(terms.prompt_tokens, answers), choices)
         entry.reservation = await self._limits.reserve(settings.tenant, _limits(settings), wanted)
         self._renew_later(entry)
         return entry.reservation.standing
@@ -85,15 +86,14 @@ class Ledger:
     async def _settle(self, entry: Entry, choices: Sequence[Choice]) -> None:
         if entry.renewal is not None:
             entry.renewal.cancel()
-        owed = 0
-        for index, choice in enumerate(choices):
-            last = entry.last.get(index)
-            owed += await choice.close((last.completion_tokens or 0) if last else 0)
-        prompt_tokens = entry.terms.prompt_tokens if entry.terms is not None and owed else 0
-        entry.billed_prompt_tokens, entry.billed_completion_tokens = prompt_tokens, owed
-        entry.cost = self._price.of(prompt_tokens, owed)
+        owed = await _closed(entry, choices)
+        entry.cache = tuple(choice.state for choice in choices)
+        tokens = sum(one.tokens for one in owed)
+        prompt_tokens = entry.terms.prompt_tokens if entry.terms and any(one.prompt for one in owed) else 0
+        entry.billed_prompt_tokens, entry.billed_completion_tokens = prompt_tokens, tokens
+        entry.cost = self._price.of(prompt_tokens, tokens)
         if entry.reservation is not None:
-            await self._limits.settle(entry.reservation, Used(prompt_tokens + owed, entry.cost))
+            await self._limits.settle(entry.reservation, Used(prompt_tokens + tokens, entry.cost))
 
     async def close(self, entry: Entry, choices: Sequence[Choice]) -> None:
         """Settles and records it, even if who asked is cancelled meanwhile."""
@@ -144,7 +144,7 @@ class Ledger:
             cost=entry.cost,
             currency=self._currency,
             guard=entry.guard,
-            cache=entry.cache,
+            cache=dearest(entry.cache),
             latency_ms=Latency(
                 queue=_ms(entry.began, entry.admitted),
                 first_token=_ms(entry.began, entry.first),
@@ -166,6 +166,16 @@ class Ledger:
         found = TextHash(self._hash_key)
         found.add(text)
         return found.hex
+
+
+async def _closed(entry: Entry, choices: Sequence[Choice]) -> list[Owed]:
+    """What is owed for each; one that fails to close does not keep the others from it."""
+    closing = (choice.close(entry.abandoned) for choice in choices)
+    closed = await asyncio.gather(*closing, return_exceptions=True)
+    for one in closed:
+        if isinstance(one, BaseException):
+            log.error("a choice did not close", request_id=entry.call.request_id, exc_info=one)
+    return [one for one in closed if not isinstance(one, BaseException)]
 
 
 def _limits(settings: Settings) -> Limits:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from prometheus_client import (
@@ -14,8 +14,12 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from headrace.admission import Admission
+from headrace.audit.record import CacheState
+from headrace.audit.writer import AuditLog
 from headrace.client import PUBLIC_MODELS, STREAM_MODEL, UNARY_MODEL
 from headrace.gateway.cache.store import AnswerCache
 from headrace.gateway.circuit import Circuit
@@ -35,6 +39,24 @@ class Hits:
     count: int = 0
     seconds: float = 0.0
 
+    def add(self, states: Sequence[CacheState], seconds: float) -> None:
+        """A request of so many choices; how long some of them took that waited for others nobody knows."""
+        found = sum(state in {"hit", "join"} for state in states)
+        self.count += found
+        if found == len(states):
+            self.seconds += seconds
+
+
+class _Refusals(Collector):
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+
+    def collect(self) -> Iterator[Metric]:
+        found = CounterMetricFamily("headrace_gateway_refusals", "Answers not let in", labels=["reason"])
+        for reason, times in self._admission.stats().refused.items():
+            found.add_metric([reason], times)
+        yield found
+
 
 class Metrics:
     def __init__(self, currency: str) -> None:
@@ -46,6 +68,7 @@ class Metrics:
         self._tokens = self._counter("tokens", "Tokens that were billed", ("tenant", "kind"))
         self._cost = self._counter("cost", f"Money that answers cost, in {currency}", ("tenant",))
         self._cache = self._counter("cache", "Answers by where they came from", ("state",))
+        self._queue = self._histogram("queue_seconds", "From arrival until the engine took it")
         self._first = self._histogram("first_token_seconds", "From arrival to the first text of a stream")
         self._whole = self._histogram("request_seconds", "From arrival to the end of an answer")
         self.recent = RecentLatency()
@@ -55,6 +78,8 @@ class Metrics:
         self._gauge("concurrency_limit", "Requests that may be in Triton at once", lambda: admission.stats().limit)
         self._gauge("in_flight", "Requests in Triton", lambda: admission.stats().in_flight)
         self._gauge("waiting", "Requests that wait for a place", lambda: admission.stats().waiting)
+        self._gauge("p95_ratio", "P95 of observed over objective", lambda: admission.stats().p95_ratio)
+        self.registry.register(_Refusals(admission))
         self._gauge("cached_answers", "Answers in the cache", lambda: len(cache))
         self._gauge("cached_bytes", "Bytes of the answers in the cache", lambda: cache.bytes)
         self._gauge(
@@ -62,6 +87,9 @@ class Metrics:
             "1 while requests fail at once because Triton is away",
             lambda: circuit.state != "closed",
         )
+
+    def watch_audit(self, audit: AuditLog) -> None:
+        self._gauge("audit_writable", "1 while the audit log can be written", lambda: audit.problem is None)
 
     def observe(self, entry: Entry) -> None:
         """A request that has ended."""
@@ -73,7 +101,10 @@ class Metrics:
         self._tokens.labels(tenant, "prompt").inc(entry.billed_prompt_tokens)
         self._tokens.labels(tenant, "completion").inc(entry.billed_completion_tokens)
         self._cost.labels(tenant).inc(entry.cost / 1e9)
-        self._cache.labels(entry.cache).inc()
+        for state in entry.cache:
+            self._cache.labels(state).inc()
+        if entry.admitted is not None:
+            self._queue.labels(call.dialect).observe(entry.admitted - entry.began)
         first = None
         if entry.first is not None and entry.ask is not None and entry.ask.stream:
             first = entry.first - entry.began
@@ -82,10 +113,8 @@ class Metrics:
             whole = asyncio.get_running_loop().time() - entry.began
             self._whole.labels(call.dialect).observe(whole)
             self.recent.add(first, whole)
-            if entry.ask is not None and entry.cache in {"hit", "join"}:
-                hits = self.hits[STREAM_MODEL if entry.ask.stream else UNARY_MODEL]
-                hits.count += entry.ask.choices
-                hits.seconds += whole
+            if entry.ask is not None:
+                self.hits[STREAM_MODEL if entry.ask.stream else UNARY_MODEL].add(entry.cache, whole)
 
     def page(self) -> bytes:
         return generate_latest(self.registry)

@@ -13,6 +13,7 @@ _ERRORS = {
     "401": "The key or token is not known.",
     "403": "This is not allowed.",
     "404": "There is no such model.",
+    "408": "The body did not come in time.",
     "413": "The body is too big.",
     "415": "The body is of another kind.",
     "429": "A limit is reached, or there is too much to do; `retry-after` says when to come back.",
@@ -98,7 +99,7 @@ def _operations() -> dict[str, Any]:
     return {
         "/health/live": _health("live", "200"),
         "/health/ready": _health("ready", "200", "503"),
-        "/metrics": {"get": {"operationId": "metrics", "security": [], "responses": page | _refused(_ALWAYS)}},
+        "/metrics": {"get": {"operationId": "metrics", "responses": page | _refused(("401", *_ALWAYS))}},
         "/status": {"get": {"operationId": "status", "responses": status}},
         "/openapi.json": _read("document", None, "OpenAiError"),
     }
@@ -112,6 +113,7 @@ def _headers() -> dict[str, Any]:
         "x-request-timeout": ("Seconds, or milliseconds with `ms`.", seconds),
         "cache-control": ("`no-cache` and `no-store` are heard.", {"type": "string"}),
         "traceparent": ("W3C's trace context.", {"type": "string"}),
+        "tracestate": ("Goes on to Triton with it.", {"type": "string"}),
     }
     return {
         name: {"name": name, "in": "header", "description": says, "schema": schema}

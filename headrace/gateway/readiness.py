@@ -41,6 +41,7 @@ class Readiness:
             self._found = True
         except HeadraceError:
             self._found = False
+        finally:
+            self._asking = None
         self._fresh_until = self._clock() + _FRESH_SECONDS
-        self._asking = None
         return self._found

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from headrace.client import PUBLIC_MODELS, UNARY_MODEL, Question
 from headrace.config import Config
-from headrace.errors import Forbidden, InvalidRequest, NotFound
+from headrace.errors import Forbidden, InvalidRequest, NotFound, PromptTooLong
 from headrace.gateway.ask import Ask
 from headrace.gateway.policies import LivePolicies, Policies
 from headrace.gateway.token_counts import TokenCounts
@@ -70,7 +70,7 @@ class Rules:
             self._counts.put(prompt, count)
         most = settings.max_prompt_tokens
         if most is not None and count > most:
-            raise InvalidRequest(asked.field, f"{count} tokens, this tenant may send {most}")
+            raise PromptTooLong(asked.field, f"{count} tokens, this tenant may send {most}")
         return count
 
     def _max_tokens(self, asked: int | None, prompt_tokens: int, settings: Settings) -> int:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from headrace.errors import DeadlineExceeded, HeadraceError, Unavailable
+from headrace.errors import DeadlineExceeded, HeadraceError, TryLater
 
 
 class Running:
@@ -34,5 +34,5 @@ class Running:
     def late(self) -> HeadraceError:
         """Why the time of one is over."""
         if self._ended:
-            return Unavailable("this replica shut down before the answer was whole; send the request again")
+            return TryLater("this replica shut down before the answer was whole; send the request again")
         return DeadlineExceeded("there was no whole answer in the time that the request has")

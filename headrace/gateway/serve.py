@@ -20,8 +20,7 @@ from headrace.config import Config
 from headrace.cost.prices import price
 from headrace.gateway import memory
 from headrace.gateway.app import app
-from headrace.gateway.cache.answers import Answers
-from headrace.gateway.cache.shared import shared_answers
+from headrace.gateway.cache.answers import Answers, shared_answers
 from headrace.gateway.cache.store import AnswerCache
 from headrace.gateway.choice import Choices
 from headrace.gateway.circuit import Circuit
@@ -40,10 +39,10 @@ from headrace.gateway.spent import spent
 from headrace.gateway.tenure import Tenure
 from headrace.gateway.upstream import Upstream
 from headrace.gateway.v2.about import About
-from headrace.gateway.v2.service import Service
 from headrace.guard.record import KEY_ENV
 from headrace.limits.model import LimitStore
 from headrace.limits.stores import build as limit_store
+from headrace.limits.stores import check as check_limit_store
 from headrace.serving import listen
 from headrace.tenants.identity import Authenticator
 from headrace.tenants.live import LiveTenants
@@ -69,7 +68,7 @@ async def _serve(config: Config, triton: str, audit_folder: Path) -> None:
         about = About(client, metrics.hits)
         http = http_server(app(door, about), config.gateway)
         with listening(config.gateway) as socket:
-            grpc = await start_grpc(Service(door, about), config.gateway)
+            grpc = await start_grpc(door, about)
             serving = asyncio.create_task(http.serve([socket]))
             memory.tidy()
             log.info("the gateway listens", port=config.gateway.port, grpc_port=config.gateway.grpc_port)
@@ -92,9 +91,11 @@ async def _ledger(
     folder = config.audit.folder or audit_folder
     audit = await AuditLog.open(config.audit, folder, config.audit.key())
     parts.push_async_callback(audit.close)
+    metrics.watch_audit(audit)
     forgets = config.limit_store.store == "memory"
     limits = limit_store(config.limit_store, LimitMetrics(metrics.registry), spent(folder) if forgets else None)
     parts.push_async_callback(limits.close)
+    await check_limit_store(limits, config.limit_store)
     return limits, Ledger(
         limits,
         audit,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from headrace.errors import BudgetSpent
-from headrace.limits.errors import NEVER_SECONDS
-from headrace.limits.model import Limits, LimitStore, Used, Wanted
+from headrace.limits.errors import NEVER_SECONDS, LimitsUnavailable
+from headrace.limits.model import Limits, LimitStore
 from headrace.tenants.identity import Authenticator, Identity
 
 
@@ -29,8 +29,9 @@ class Tenure:
         if settings.budgets == self._identity.settings.budgets:
             return
         try:
-            held = await self._limits.reserve(settings.tenant, Limits(budgets=settings.budgets), Wanted(0, 0))
-        except BudgetSpent:
+            standing = await self._limits.standing(settings.tenant, Limits(budgets=settings.budgets))
+        except LimitsUnavailable:
+            return  # what it may take was reserved while the store was there
+        if any(budget.overdrawn for budget in standing.budgets):
             problem = "budgets: cut below what this tenant has spent and reserved, so the answer ends here"
-            raise BudgetSpent(problem, NEVER_SECONDS) from None
-        await self._limits.settle(held, Used(0, 0))
+            raise BudgetSpent(problem, NEVER_SECONDS)

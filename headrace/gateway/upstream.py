@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ class Job:
     """No other one has it: by it the engine's work is stopped."""
     traceparent: str
     """W3C's trace context, for Triton."""
+    tracestate: str = ""
     stream: bool
     tenant: str
     priority: int
@@ -32,6 +34,8 @@ class Job:
     """On the event loop's clock."""
     seconds: float
     """At most, whatever the deadline."""
+    latest: float
+    """When this gateway waits no longer, whatever the deadline; on the event loop's clock."""
 
 
 class Upstream:
@@ -40,8 +44,15 @@ class Upstream:
         self._admission = admission
         self._circuit = circuit
 
-    async def run(self, job: Job) -> AsyncGenerator[Chunk]:
+    def check(self, job: Job, places: int) -> None:
+        """Before jobs like this one that take so many places: raises `Overloaded` if not all can have one."""
+        if places > 1:
+            self._admission.check(job.tenant, job.priority, job.work, places)
+
+    async def run(self, job: Job, began: Callable[[], None]) -> AsyncGenerator[Chunk]:
         """The chunks of a stream, or one that is the whole answer. Read it within `contextlib.aclosing`.
+
+        `began` is called when it has its place in the engine.
 
         Raises `Overloaded`, `DeadlineExceeded`, `Unavailable`, and what the steps in Triton say.
         """
@@ -53,6 +64,7 @@ class Upstream:
             ) as ticket:
                 admitted = True
                 job.admitted()
+                began()
                 async with aclosing(self._answer(job, ticket)) as chunks:
                     async for chunk in chunks:
                         yield chunk
@@ -90,12 +102,21 @@ class Upstream:
             raise
         finally:
             if not told:
-                self._circuit.unknown()
+                self._give_up(job)
+
+    def _give_up(self, job: Job) -> None:
+        """Without a word from Triton: it hangs, if not only the client's patience has ended."""
+        if asyncio.get_running_loop().time() >= job.latest:
+            self._circuit.failed()
+        else:
+            self._circuit.unknown()
 
     def _chunks(self, job: Job, ticket: Ticket) -> AsyncGenerator[Chunk]:
         if job.stream:
-            return self._client.stream(job.question, job.request_id, ticket.leave, job.traceparent)
+            trace = job.traceparent, job.tracestate
+            return self._client.stream(job.question, job.request_id, ticket.leave, *trace)
         return self._whole(job)
 
     async def _whole(self, job: Job) -> AsyncGenerator[Chunk]:
-        yield await self._client.answer(job.question, job.seconds, job.request_id, job.traceparent)
+        trace = job.traceparent, job.tracestate
+        yield await self._client.answer(job.question, job.seconds, job.request_id, *trace)

@@ -28,6 +28,8 @@ class BudgetReached(BudgetSpent):
 class LimitsUnavailable(Unavailable):
     """The store of the limits does not answer; the same request may work after `retry_after` seconds."""
 
+    public = "limits cannot be checked now; send the request again in a moment"
+
     def __init__(self, problem: str, retry_after: float = 1.0) -> None:
         super().__init__(f"limits cannot be checked: {problem}", retry_after=retry_after)
         self.problem = problem

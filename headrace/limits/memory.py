@@ -73,6 +73,9 @@ class MemoryStore(LimitStore):
         now = self._monotonic()
         return self._tenant(tenant, now).taken(now, self._wall()).spent[period]
 
+    async def check(self) -> None:
+        pass
+
     async def close(self) -> None:
         pass
 
@@ -88,14 +91,14 @@ class MemoryStore(LimitStore):
 
 @dataclass(slots=True)
 class _Lease:
-    cost: int
+    wanted: Wanted
     end: float
 
 
 class _Tenant:
     """Call `advance` before anything else."""
 
-    __slots__ = ("_day", "_held", "_late", "_leases", "_requests", "_spending", "_tokens")
+    __slots__ = ("_day", "_held", "_late", "_leases", "_places", "_requests", "_spending", "_tokens")
 
     def __init__(self, spending: Spending) -> None:
         self._requests = SlidingWindow()
@@ -104,7 +107,8 @@ class _Tenant:
         """By their ends, the first one first: all are of one length."""
         self._late: dict[str, float] = {}
         """Leases that ended without a settle, and when."""
-        self._held = 0
+        self._held = self._places = 0
+        """Nano units and places of all leases."""
         self._spending = spending
         self._day: int | None = None
         """The last that the wall clock said."""
@@ -113,7 +117,7 @@ class _Tenant:
         self._requests.advance(now)
         self._tokens.advance(now)
         while self._leases and self._leases[first := next(iter(self._leases))].end <= now:
-            self._held -= self._leases.pop(first).cost
+            self._release(first)
             self._late[first] = now
         while self._late and self._late[first := next(iter(self._late))] < now - KEEP_SECONDS:
             del self._late[first]
@@ -131,7 +135,7 @@ class _Tenant:
             requests_reset=self._requests.reset(now),
             tokens=self._tokens.total,
             tokens_reset=self._tokens.reset(now),
-            running=len(self._leases),
+            running=self._places,
             held=self._held,
             spent=self._spending.spent(),
             periods=self._spending.numbers(),
@@ -151,7 +155,8 @@ class _Tenant:
         """The slot in which it counts."""
         self._tokens.add(now, wanted.tokens)
         self._held += wanted.cost
-        self._leases[reservation_id] = _Lease(wanted.cost, end)
+        self._places += wanted.places
+        self._leases[reservation_id] = _Lease(wanted, end)
         return self._requests.add(now, 1)
 
     def renew(self, reservation_id: str, end: float) -> bool:
@@ -164,11 +169,15 @@ class _Tenant:
 
     def end(self, reservation_id: str) -> bool:
         """Whether it still has to be counted."""
-        lease = self._leases.pop(reservation_id, None)
-        if lease is None:
+        if reservation_id not in self._leases:
             return self._late.pop(reservation_id, None) is not None
-        self._held -= lease.cost
+        self._release(reservation_id)
         return True
+
+    def _release(self, reservation_id: str) -> None:
+        wanted = self._leases.pop(reservation_id).wanted
+        self._held -= wanted.cost
+        self._places -= wanted.places
 
     def use(self, reservation: Reservation, used: Used, now: float) -> None:
         unused = reservation.wanted.tokens - used.tokens

@@ -14,6 +14,9 @@ MAX_RATE = 10**12
 MAX_TOKENS = 10**14
 """Of one request. Sums of them stay exact in the floating point numbers that Redis' Lua counts with."""
 
+MAX_PLACES = 10**6
+"""Of one request."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -43,9 +46,13 @@ class Wanted:
     """Prompt tokens and max_tokens together."""
     cost: int
     """Nano units, the highest possible."""
+    places: int = 1
+    """Among the running requests: each of the answers that it asks for takes one."""
 
     def __post_init__(self) -> None:
         _check("wanted", self.tokens, self.cost)
+        if not 1 <= self.places <= MAX_PLACES:
+            raise InvalidRequest("wanted.places", f"must be from 1 to {MAX_PLACES}, got {self.places}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +102,8 @@ class LimitStore(Protocol):
     Money is held from reserve to settle and counts as spent in the period of the settle. What is held counts
     against every budget, so that held and spent together never pass one.
 
-    A place among the running requests, and the money held, are a lease. They are free again at the settle, or when
-    the lease ends unrenewed. A settle after that still counts what was used.
+    The places among the running requests, and the money held, are a lease. They are free again at the settle, or
+    when the lease ends unrenewed. A settle after that still counts what was used.
     """
 
     async def reserve(self, tenant: str, limits: Limits, wanted: Wanted) -> Reservation:
@@ -109,7 +116,7 @@ class LimitStore(Protocol):
         ...
 
     async def renew(self, reservation: Reservation) -> bool:
-        """The lease begins anew. False when it has ended, so that its place and money are not held any more."""
+        """The lease begins anew. False when it has ended, so that its places and money are not held any more."""
         ...
 
     async def standing(self, tenant: str, limits: Limits) -> Standing:
@@ -118,6 +125,10 @@ class LimitStore(Protocol):
 
     async def spent(self, tenant: str, period: Period) -> int:
         """Nano units in the current period, without what is only held. Raises `LimitsUnavailable`."""
+        ...
+
+    async def check(self) -> None:
+        """Whether it answers and can be written to. Raises `LimitsUnavailable`."""
         ...
 
     async def close(self) -> None: ...

@@ -79,14 +79,14 @@ class RedisStore(LimitStore):
         self._unsettled = Unsettled(self._send_settle, self._observer.settle_dropped, most_unsettled)
 
     async def check(self) -> None:
-        """Whether Redis answers and may be written to, for a start. Raises `LimitsUnavailable`."""
+        """Whether Redis answers and may be written to. Raises `LimitsUnavailable`."""
         await self._scripts.check()
 
     async def reserve(self, tenant: str, limits: Limits, wanted: Wanted) -> Reservation:
         reservation_id = os.urandom(16).hex()
         try:
             reply = await self._run(
-                "reserve", tenant, reservation_id, self._lease, wanted.tokens, wanted.cost, *_limits(limits)
+                "reserve", tenant, reservation_id, self._lease, *_wanted(wanted), *_limits(limits)
             )
         except LimitsUnavailable as error:
             unknown = Reservation(reservation_id, tenant, wanted, UNKNOWN, counted=False)
@@ -179,6 +179,10 @@ class RedisStore(LimitStore):
         if tenant not in self._refused:
             self._refused.add(tenant)
             log.error("the store of the limits refuses a tenant", problem=problem, on_error=self._on_error)
+
+
+def _wanted(wanted: Wanted) -> tuple[int, int, int]:
+    return wanted.tokens, wanted.cost, wanted.places
 
 
 def _limits(limits: Limits) -> list[str | int]:

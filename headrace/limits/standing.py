@@ -21,6 +21,8 @@ class BudgetLeft:
     budget: Budget
     left: int
     """Nano units that are neither spent nor reserved; never negative."""
+    overdrawn: bool = False
+    """More is spent and reserved than it has: it was cut since."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ class Taken:
     tokens: int
     tokens_reset: float
     running: int
+    """Places that running requests take."""
     held: int
     """Nano units reserved by running requests."""
     spent: Mapping[Period, int]
@@ -38,7 +39,7 @@ class Taken:
         return (
             (limits.requests_per_minute is None or self.requests < limits.requests_per_minute)
             and (limits.tokens_per_minute is None or self.tokens + wanted.tokens <= limits.tokens_per_minute)
-            and (limits.concurrent_requests is None or self.running < limits.concurrent_requests)
+            and (limits.concurrent_requests is None or self.running + wanted.places <= limits.concurrent_requests)
             and all(wanted.cost <= self.left(budget) for budget in limits.budgets)
         )
 
@@ -46,7 +47,10 @@ class Taken:
         return Standing(
             _rate(limits.requests_per_minute, self.requests, self.requests_reset),
             _rate(limits.tokens_per_minute, self.tokens, self.tokens_reset),
-            tuple(BudgetLeft(budget, max(0, self.left(budget))) for budget in limits.budgets),
+            tuple(
+                BudgetLeft(budget, max(0, left := self.left(budget)), overdrawn=left < 0)
+                for budget in limits.budgets
+            ),
         )
 
     def refusal(
@@ -75,9 +79,9 @@ class Taken:
             )
             yield *_waiting(said, wanted.tokens, limit, tokens_wait), LimitReached
         limit = limits.concurrent_requests
-        if limit is not None and self.running >= limit:
-            said = f"concurrent_requests: asked for 1, {self.running} run and the limit is {limit}"
-            yield *_waiting(said, 1, limit, SOON_SECONDS), LimitReached
+        if limit is not None and self.running + wanted.places > limit:
+            said = f"concurrent_requests: asked for {wanted.places}, {self.running} run and the limit is {limit}"
+            yield *_waiting(said, wanted.places, limit, SOON_SECONDS), LimitReached
         for budget in limits.budgets:
             if wanted.cost > self.left(budget):
                 yield *self._budget_reason(budget, wanted.cost), BudgetReached

@@ -7,6 +7,7 @@ while Triton wants a version folder in every model.
 from __future__ import annotations
 
 import shutil
+import stat
 from pathlib import Path
 
 from google.protobuf import text_format
@@ -20,7 +21,7 @@ _LEAVE_OUT = shutil.ignore_patterns("__pycache__", ".*")
 def snapshot(source: Path, target: Path) -> None:
     """Copy a model repository and give every model a version folder. Raises `StartupError`."""
     _folders(source)
-    shutil.copytree(source, target, ignore=_LEAVE_OUT)
+    _copy(source, target)
     for model in _folders(target):
         if not any(folder.name.isdecimal() for folder in _folders(model)):
             (model / "1").mkdir()
@@ -31,7 +32,14 @@ def assemble_backends(python_backend: Path, steps: Path, target: Path) -> None:
     target.mkdir(parents=True)
     (target / "python").symlink_to(python_backend.absolute(), target_is_directory=True)
     for step in _folders(steps):
-        shutil.copytree(step, target / step.name, ignore=_LEAVE_OUT)
+        _copy(step, target / step.name)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """One that can be added to and cleared away, also of what is read-only."""
+    shutil.copytree(source, target, ignore=_LEAVE_OUT)
+    for path in (target, *target.rglob("*")):
+        path.chmod(path.stat().st_mode | stat.S_IWUSR)
 
 
 def count_python_instances(repositories: list[Path], profile: str) -> int:

@@ -77,7 +77,7 @@ class Authenticator:
         token = await self._tokens.check(text)
         settings = tenants.settings.get(token.tenant)
         if settings is None:
-            raise Forbidden("the tenant that the token names is not known here; add it to tenants.yaml")
+            raise Forbidden("the tenant that the token names is not known here; ask those who run this service")
         return Identity(token.tenant, token.subject, settings, "token")
 
     def current(self) -> Tenants:

@@ -13,7 +13,7 @@ import structlog
 from jwt import PyJWK
 from jwt.exceptions import PyJWTError
 
-from headrace.errors import Unauthenticated, Unavailable
+from headrace.errors import TryLater, Unauthenticated, Unavailable
 from headrace.tenants.fetch import FetchFailed, fetch
 from headrace.tenants.file import IssuerSection
 
@@ -74,12 +74,12 @@ class KeySet:
     async def key(self, kid: str, algorithm: str) -> PyJWK:
         """Looks anew once when it is not there, if that was not done a moment ago.
 
-        Raises `Unauthenticated` when there is no such key, `Unavailable` while there are none at all.
+        Raises `Unauthenticated` when there is no such key, `TryLater` while there are none at all.
         """
         if (kid, algorithm) not in self._keys:
             await self._look_anew()
         if not self._keys:
-            raise Unavailable("the keys of the token's issuer could not be fetched yet; try again later")
+            raise TryLater("the keys of the token's issuer could not be fetched yet; try again later")
         try:
             return self._keys[kid, algorithm]
         except KeyError:

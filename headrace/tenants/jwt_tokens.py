@@ -87,7 +87,7 @@ class Tokens:
             if not isinstance(claims[name], str) or not claims[name]:
                 raise _refused(f"its claim {name} is not text")
         if issuer.tenants is not None and claims[issuer.tenant_claim] not in issuer.tenants:
-            raise Forbidden("the token's issuer may not name this tenant; see `issuers` in tenants.yaml")
+            raise Forbidden("the token's issuer may not name this tenant; ask those who run this service")
         return Token(claims[issuer.tenant_claim], claims["sub"], last)
 
     def _read(self, text: str) -> tuple[IssuerSection, KeySet, str, str]:

@@ -21,6 +21,7 @@ class Settings:
     tokens_per_minute: int | None = None
     """Of prompts and answers together."""
     concurrent_requests: int | None = None
+    """Each of the answers that a request asks for (`n`) counts as one."""
     budgets: tuple[Budget, ...] = ()
     """All of them hold; no two of one period."""
     models: frozenset[str] | None = None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 from headrace.config import Config, LimitsConfig
-from headrace.errors import InvalidRequest
+from headrace.errors import InvalidRequest, PromptTooLong
 from headrace.text.chat import ChatTemplate
 from headrace.text.messages import FIELD as MESSAGES
 from headrace.text.messages import Message, parse_messages
@@ -51,9 +51,9 @@ class PromptEncoder:
         self._most = min(config.limits.max_prompt_tokens, self.context - 1)
 
     def encode(self, asked: Conversation) -> list[int]:
-        """Token ids. Raises `InvalidRequest` for more than fit."""
+        """Token ids. Raises `PromptTooLong` for more than fit."""
         token_ids = self._template.encode(asked.messages)
         if len(token_ids) > self._most:
             problem = f"{len(token_ids)} tokens with the chat template, at most {self._most} fit"
-            raise InvalidRequest(asked.field, problem)
+            raise PromptTooLong(asked.field, problem)
         return token_ids

@@ -40,7 +40,7 @@ def parse_messages(data: bytes, max_messages: int) -> list[Message]:
     try:
         messages = _decoder.decode(data)
     except msgspec.ValidationError as error:
-        raise InvalidRequest(FIELD, f"{error}; expected a list of {{role, content}}") from None
+        raise InvalidRequest(FIELD, f"{_said(error)}; expected a list of {{role, content}}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRequest(FIELD, f"not valid JSON: {error}") from None
     if not messages:
@@ -53,3 +53,11 @@ def parse_messages(data: bytes, max_messages: int) -> list[Message]:
     if not any(message.text for message in messages):
         raise InvalidRequest(FIELD, "all messages are empty")
     return messages
+
+
+def _said(error: msgspec.ValidationError) -> str:
+    """Without the value that was sent: it may be a text."""
+    said = str(error)
+    if not said.startswith(("Invalid enum value", "Invalid value")):
+        return said
+    return f"no value that is known here at {said.rpartition(' - at ')[2]}"

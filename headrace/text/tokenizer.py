@@ -23,7 +23,7 @@ def _byte_level_alphabet() -> dict[str, int]:
 
 
 class Tokenizer:
-    """Encodes prompts and gives each token's bytes. Thread-safe: it does not change after construction."""
+    """Encodes prompts and gives each token's bytes. Thread-safe."""
 
     def __init__(self, model: Path) -> None:
         file = model / "tokenizer.json"
@@ -32,8 +32,6 @@ class Tokenizer:
             decoder = json.loads(file.read_text(encoding="utf-8")).get("decoder") or {}
         except Exception as error:  # noqa: BLE001 - the library raises plain Exception
             raise StartupError(f"{file}: cannot be read as a tokenizer: {error}") from None
-        self._plain = tokenizers.Tokenizer.from_file(str(file))
-        self._plain.encode_special_tokens = True
         self._byte_level = "ByteLevel" in json.dumps(decoder)
         self._alphabet = _byte_level_alphabet()
         added = self._tokenizer.get_added_tokens_decoder()
@@ -55,6 +53,13 @@ class Tokenizer:
     def encode(self, text: str) -> list[int]:
         """Ids of a text in which control tokens count as such."""
         return self._tokenizer.encode(text, add_special_tokens=False).ids
+
+    @cached_property
+    def _plain(self) -> tokenizers.Tokenizer:
+        """Only who writes control tokens into a text needs it; it takes 11 MB."""
+        plain = tokenizers.Tokenizer.from_str(self._tokenizer.to_str())
+        plain.encode_special_tokens = True
+        return plain
 
     def encode_plain(self, text: str) -> list[int]:
         """Ids of a text in which control tokens are nothing but characters."""

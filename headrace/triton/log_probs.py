@@ -38,8 +38,16 @@ class LogProbs:
 
     def outputs(self, whole: bool) -> Outputs:
         """`whole`: no model may answer with an empty tensor where its caller expects one, so "none" is one 0.0."""
-        values, tokens = (self.values or (0.0,), self.tokens or ("",)) if whole else (self.values, self.tokens)
-        return {"log_probs": row(values, np.float32), "log_prob_tokens": string_tensor(*tokens)}
+        if not self.values:
+            return _ONE if whole else _NONE
+        return _outputs(self.values, self.tokens)
+
+
+def _outputs(values: Sequence[float], tokens: Sequence[str]) -> Outputs:
+    return {"log_probs": row(values, np.float32), "log_prob_tokens": string_tensor(*tokens)}
+
+
+_NONE, _ONE = _outputs((), ()), _outputs((0.0,), ("",))
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,9 @@ class Bench:
     """A gateway without its servers."""
 
     exchanges: Exchanges
+    admission: Admission
+    cache: AnswerCache
+    circuit: Circuit
     limits: MemoryStore
     ledger: Ledger
     triton: FakeTriton
@@ -111,9 +114,8 @@ async def opened(tmp_path: Path) -> AsyncIterator[Bench]:
         limits = MemoryStore(60.0)
         seen: list[Entry] = []
         ledger = Ledger(limits, audit, PRICE, "USD", "v1", b"key", 60.0, False, seen.append)
-        choices = Choices(
-            Upstream(client, Admission(AdmissionConfig()), Circuit()), Answers(AnswerCache(10**6, 60.0))
-        )
+        admission, circuit, cache = Admission(AdmissionConfig()), Circuit(), AnswerCache(10**6, 60.0)
+        choices = Choices(Upstream(client, admission, circuit), Answers(cache))
         live = LivePolicies(policy, lambda: float(next(ticks)))
         triton.version = live.current().versions["usual"]
         tenants_file = tmp_path / "tenants.yaml"
@@ -121,5 +123,18 @@ async def opened(tmp_path: Path) -> AsyncIterator[Bench]:
         tenants = LiveTenants(tenants_file)
         tenure = partial(Tenure, Authenticator(tenants), limits)
         exchanges = Exchanges(Rules(Config(), live), ledger, choices, tenure, "v1", 20.0)
-        yield Bench(exchanges, limits, ledger, triton, tmp_path / "audit", policy, tenants, tenants_file, seen)
+        yield Bench(
+            exchanges,
+            admission,
+            cache,
+            circuit,
+            limits,
+            ledger,
+            triton,
+            tmp_path / "audit",
+            policy,
+            tenants,
+            tenants_file,
+            seen,
+        )
         await ledger.drained()

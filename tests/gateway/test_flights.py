@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 import pytest
 
 from headrace.client import Chunk
 from headrace.errors import Unavailable
-from headrace.gateway.cache.flights import Flights, Seat
+from headrace.gateway.cache.flights import Flights, Owed, Seat
 
 PIECES = ("The ", "river ", "runs.")
 
@@ -27,8 +27,9 @@ class Engine:
         for _ in range(count):
             self._steps.release()
 
-    async def run(self) -> AsyncGenerator[Chunk]:
+    async def run(self, began: Callable[[], None]) -> AsyncGenerator[Chunk]:
         self.runs += 1
+        began()
         try:
             for place, text in enumerate(PIECES):
                 await self._steps.acquire()
@@ -45,7 +46,7 @@ class Reader:
     def __init__(self, seat: Seat) -> None:
         self._seat = seat
         self.texts: list[str] = []
-        self.owed = 0
+        self.paid = Owed()
         self.task = asyncio.create_task(self._read())
 
     async def _read(self) -> None:
@@ -54,7 +55,12 @@ class Reader:
                 async for chunk in chunks:
                     self.texts.append(chunk.text)
         finally:
-            self.owed = await self._seat.leave()
+            self.paid = await self._seat.leave()
+
+    @property
+    def owed(self) -> int:
+        """Tokens."""
+        return self.paid.tokens
 
 
 def board(flights: Flights, engine: Engine, kept: list[list[Chunk]]) -> tuple[Reader, bool]:
@@ -154,10 +160,36 @@ async def test_a_failure_reaches_all_and_is_not_kept() -> None:
 
 
 async def test_an_answer_without_an_end_is_not_kept() -> None:
-    async def cut() -> AsyncGenerator[Chunk]:
+    async def cut(_: Callable[[], None]) -> AsyncGenerator[Chunk]:
         yield Chunk(text="The ")
 
     kept = list[list[Chunk]]()
     seat, _ = Flights().board(b"key", cut, kept.append)
     await Reader(seat).task
     assert kept == []
+
+
+async def test_who_reads_learns_of_the_end_although_the_answer_could_not_be_kept() -> None:
+    def broken(_: list[Chunk]) -> None:
+        raise ValueError("a mistake of ours")
+
+    told = list[str]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(str(context["exception"])))
+    flights, engine = Flights(), Engine()
+    readers = [Reader(flights.board(b"key", engine.run, broken)[0]) for _ in range(2)]
+    engine.step(3)
+    async with asyncio.timeout(20):
+        await asyncio.gather(*(reader.task for reader in readers))
+    assert ([reader.texts for reader in readers], told) == ([list(PIECES)] * 2, ["a mistake of ours"])
+
+
+async def test_the_prompt_is_owed_by_the_first_who_owes_anything() -> None:
+    flights, engine, kept = Flights(), Engine(), list[list[Chunk]]()
+    readers = [board(flights, engine, kept)[0] for _ in range(2)]
+    engine.step()
+    await turns()
+    readers[0].task.cancel()
+    await turns()
+    engine.step(2)
+    await readers[1].task
+    assert [reader.paid for reader in readers] == [Owed(10, prompt=True), Owed(20, prompt=False)]

@@ -114,7 +114,7 @@ def test_what_it_cost_and_whether_it_was_kept_is_in_the_answer(client: Any) -> N
         ({"model": "gpt-4"}, openai.NotFoundError, "there is no model 'gpt-4'"),
         ({"max_tokens": 0}, openai.BadRequestError, "max_tokens"),
         ({"temperature": 3}, openai.BadRequestError, "temperature"),
-        ({"tools": [{"type": "function"}]}, openai.BadRequestError, "tools is not served"),
+        ({"tools": [{"type": "function"}]}, openai.BadRequestError, "tools: not served"),
         ({"messages": []}, openai.BadRequestError, "messages"),
         ({"messages": [{"role": "tool", "content": "x"}]}, openai.BadRequestError, "role"),
         ({"extra_body": {"colour": "red"}}, openai.BadRequestError, "colour: there is no such field"),
@@ -128,6 +128,53 @@ def test_a_mistake_is_named(client: Any, wishes: dict[str, object], error: type[
     for stream in (False, True):
         with pytest.raises(error, match=says):
             client.chat.completions.create(**usual | wishes | {"stream": stream})
+
+
+@pytest.mark.parametrize(
+    ("wishes", "field", "code"),
+    [
+        ({"model": "gpt-4"}, None, "model_not_found"),
+        ({"messages": [{"role": "user", "content": "a " * 50_000}]}, "messages", "context_length_exceeded"),
+        ({"tools": [{"type": "function"}]}, "tools", None),
+        ({"stream_options": {"include_usage": True}}, "stream_options", None),
+        ({"messages": [{"role": "user", "content": None}]}, "messages.0.content", None),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages.0.content.0.type", None),
+        ({"messages": [{"role": "assistant", "content": "", "tool_calls": [{}]}]}, "messages.0.tool_calls", None),
+        ({"stop": [1]}, "stop.0", None),
+    ],
+)
+def test_programs_learn_what_is_wrong(
+    client: Any, wishes: dict[str, object], field: str | None, code: str | None
+) -> None:
+    usual: dict[str, object] = {"model": "assistant", "messages": ASKED, "max_tokens": 5}
+    with pytest.raises(openai.APIStatusError) as caught:
+        client.chat.completions.create(**usual | wishes)
+    assert (caught.value.param, caught.value.code) == (field, code)
+
+
+def test_an_address_that_is_not_there_is_no_model(client: Any) -> None:
+    with pytest.raises(openai.NotFoundError) as caught:
+        client.embeddings.create(model="assistant", input="Hi")
+    assert caught.value.code == "unknown_url"
+
+
+def test_an_answer_can_be_sent_back_as_it_is(client: Any) -> None:
+    messages = list(ASKED)
+    for _ in range(2):
+        done = client.chat.completions.create(model="assistant", messages=messages, max_tokens=5)
+        messages += [done.choices[0].message.model_dump(), *ASKED]
+    assert {"annotations", "audio", "function_call", "tool_calls", "refusal"} <= set(messages[1])
+
+
+def test_who_has_no_time_left_does_not_ask_again(gateway_stack: GatewayStack) -> None:
+    with (
+        OpenAI(base_url=f"{gateway_stack.url}/v1", api_key=gateway_stack.keys["acme"], max_retries=2) as hasty,
+        pytest.raises(openai.InternalServerError, match="time") as caught,
+    ):
+        hasty.chat.completions.create(
+            model="assistant", messages=ASKED, max_tokens=5, extra_headers={"x-request-timeout": "0"}
+        )
+    assert caught.value.request.headers["x-stainless-retry-count"] == "0"
 
 
 def test_a_wrong_key_is_refused(gateway_stack: GatewayStack) -> None:

@@ -11,8 +11,8 @@ import pytest
 from headrace.client import Chunk
 from headrace.config import Config
 from headrace.errors import ConfigError
-from headrace.gateway.cache.answers import Answers
-from headrace.gateway.cache.shared import SharedAnswers, shared_answers
+from headrace.gateway.cache.answers import Answers, shared_answers
+from headrace.gateway.cache.shared import SharedAnswers
 from headrace.gateway.cache.store import AnswerCache
 from tests.limits.redis_server import RedisServer
 

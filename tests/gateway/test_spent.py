@@ -9,7 +9,7 @@ from headrace.audit import segments
 from headrace.audit.config import AuditConfig
 from headrace.audit.record import AuditRecord, Latency, timestamp
 from headrace.audit.writer import AuditLog
-from headrace.gateway.spent import spent
+from headrace.gateway.spent import SUMS, spent
 
 NOON = datetime(2026, 3, 15, 12, tzinfo=UTC)
 
@@ -64,3 +64,16 @@ async def test_a_broken_line_costs_no_more_than_itself(tmp_path: Path) -> None:
 
 def test_a_new_log_says_nothing(tmp_path: Path) -> None:
     assert spent(tmp_path) == {"day": {}, "month": {}, "total": {}}
+
+
+async def test_closed_segments_are_read_once_and_count_when_they_are_archived(tmp_path: Path) -> None:
+    for name, cost in ((1, 1), (2, 10), (3, 100)):
+        part = tmp_path / str(name)
+        await written(part, record(NOON, cost))
+        (part / segments.name(1)).rename(tmp_path / segments.name(name))
+    assert spent(tmp_path, NOON.timestamp())["month"] == {"acme": 111}
+    (tmp_path / segments.name(1)).unlink()
+    (tmp_path / segments.name(2)).write_bytes(b"")  # not looked at again
+    assert spent(tmp_path, NOON.timestamp())["month"] == {"acme": 111}
+    (tmp_path / SUMS).write_bytes(b"no sums")
+    assert spent(tmp_path, NOON.timestamp())["month"] == {"acme": 100}

@@ -40,6 +40,24 @@ def test_without_one_that_can_be_read_a_trace_begins_here(header: str | None) ->
     assert trace.of(header).trace_id != found.trace_id
 
 
+@pytest.mark.parametrize(
+    "state", ["a=1", "congo=t61rcWkgMzE,rojo=00f067aa0ba902b7", "0t@sys=a b", "a=1, b_*/-=~!"]
+)
+def test_the_state_of_a_trace_goes_on(state: str) -> None:
+    assert trace.of(f"00-{TRACE}-{PARENT}-01", state).state == state.replace(" b_", "b_")
+
+
+@pytest.mark.parametrize(
+    "state", ["", " ", ",", "a", "=1", "A=1", "a=", "a=1=2", "a=é", "a=1\r\nx: y", "a=1,b", f"a={'x' * 511}"]
+)
+def test_a_state_that_is_none_does_not_go_on(state: str) -> None:
+    assert trace.of(f"00-{TRACE}-{PARENT}-01", state).state == ""
+
+
+def test_a_state_without_its_trace_does_not_go_on() -> None:
+    assert trace.of(None, "a=1").state == ""
+
+
 def test_of_a_later_version_the_known_parts_count() -> None:
     found = trace.of(f"01-{TRACE}-{PARENT}-03-what-comes-later")
     assert (found.trace_id, found.flags) == (TRACE, "01")

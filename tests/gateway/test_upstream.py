@@ -12,6 +12,7 @@ from headrace.admission import Admission, AdmissionConfig
 from headrace.client import Client, Question
 from headrace.errors import InvalidRequest, Overloaded, Unavailable
 from headrace.gateway.circuit import Circuit
+from headrace.gateway.ids import new_id
 from headrace.gateway.upstream import Job, Upstream
 from tests.fake_triton import FakeTriton, serving
 
@@ -34,15 +35,15 @@ class Ways:
         return self.circuit.state
 
     async def ask(self, stream: bool = True, deadline: float | None = None) -> str:
-        async with aclosing(self.upstream.run(job(stream, deadline))) as chunks:
+        async with aclosing(self.upstream.run(job(stream, deadline), lambda: None)) as chunks:
             return "".join([chunk.text async for chunk in chunks])
 
 
-def job(stream: bool = True, deadline: float | None = None) -> Job:
+def job(stream: bool = True, deadline: float | None = None, patience: float = SECONDS) -> Job:
     question = Question(text_input="Hi", max_tokens=8)
     return Job(
         question=question,
-        request_id="an-id",
+        request_id=new_id(),
         stream=stream,
         tenant="acme",
         priority=3,
@@ -51,6 +52,7 @@ def job(stream: bool = True, deadline: float | None = None) -> Job:
         work=16,
         deadline=deadline,
         seconds=SECONDS,
+        latest=asyncio.get_running_loop().time() + patience,
     )
 
 
@@ -116,8 +118,24 @@ async def test_the_clients_own_fault_closes_the_circuit(triton: FakeTriton, ways
     assert ways.state == "closed"
 
 
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(("patience", "state"), [(0.2, "open"), (SECONDS, "closed")], ids=["ours", "the client's"])
+async def test_a_triton_that_hangs_opens_the_circuit_when_our_own_patience_ends(
+    triton: FakeTriton, ways: Ways, stream: bool, patience: float, state: str
+) -> None:
+    triton.pieces, triton.ends = (), False
+    for _ in range(2):
+        with pytest.raises(TimeoutError):
+            async with (
+                asyncio.timeout(0.2),
+                aclosing(ways.upstream.run(job(stream, patience=patience), lambda: None)) as chunks,
+            ):
+                await anext(chunks)
+    assert ways.state == state
+
+
 async def test_the_place_is_free_when_the_engine_has_done_its_work(triton: FakeTriton, ways: Ways) -> None:
-    async with aclosing(ways.upstream.run(job())) as chunks, asyncio.timeout(SECONDS):
+    async with aclosing(ways.upstream.run(job(), lambda: None)) as chunks, asyncio.timeout(SECONDS):
         assert (await anext(chunks)).text == "a"
         while ways.admission.stats().in_flight:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.01)

@@ -38,10 +38,11 @@ class Oracle:
         requests, tokens = self.window(now)
         running = [one for one in self.requests if self._open(one, now)]
         held = sum(one.wanted.cost for one in running)
+        places = sum(one.wanted.places for one in running) + wanted.places
         return (
             (limits.requests_per_minute is None or requests + 1 <= limits.requests_per_minute)
             and (limits.tokens_per_minute is None or tokens + wanted.tokens <= limits.tokens_per_minute)
-            and (limits.concurrent_requests is None or len(running) + 1 <= limits.concurrent_requests)
+            and (limits.concurrent_requests is None or places <= limits.concurrent_requests)
             and all(
                 self.spent_in(budget.period, wall) + held + wanted.cost <= budget.amount
                 for budget in limits.budgets

@@ -68,7 +68,7 @@ async def test_scripts_that_were_flushed_are_sent_again(store: RedisStore, empty
 
 async def test_a_reserve_that_comes_twice_is_one(store: RedisStore) -> None:
     limits = Limits(10, 100, 10, (Budget(100, "day"),))
-    same = ("ada", "0a" * 16, 10**8, 5, 7, 10, 100, 10, 100, "", "")
+    same = ("ada", "0a" * 16, 10**8, 5, 7, 1, 10, 100, 10, 100, "", "")
     replies = [await store._scripts.run("reserve", *same) for _ in range(2)]
     assert [reply[0] for reply in replies] == [1, 1]
     assert replies[0][2] == replies[1][2]

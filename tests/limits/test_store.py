@@ -54,6 +54,40 @@ async def test_of_100_at_once_exactly_those_that_fit_are_admitted(bench: Bench, 
     assert len(await admitted(bench.store, limits, Wanted(111, 7), 100)) == fit
 
 
+async def test_a_request_takes_as_many_places_as_it_asks_for(bench: Bench) -> None:
+    limits = Limits(concurrent_requests=8)
+    three = Wanted(0, 0, places=3)
+    first, second = await admitted(bench.store, limits, three, 4)
+    assert "asked for 3, 6 run and the limit is 8; try again" in str(await refused(bench, limits, three))
+    await bench.store.reserve("ada", limits, Wanted(0, 0, places=2))
+    await refused(bench, limits, Wanted(0, 0))
+    await bench.store.settle(first, NOTHING)
+    await bench.store.settle(first, NOTHING)
+    assert len(await admitted(bench.store, limits, Wanted(0, 0), 5)) == 3
+    bench.clocks.pass_by(LEASE_SECONDS - 1)
+    assert await bench.store.renew(second)
+    bench.clocks.pass_by(2)  # the other leases end
+    assert "asked for 6, 3 run" in str(await refused(bench, limits, Wanted(0, 0, places=6)))
+    assert "asked for 9, 3 run and the limit is 8; it can never fit" in str(
+        await refused(bench, limits, Wanted(0, 0, places=9))
+    )
+    await bench.store.settle(second, NOTHING)
+    await bench.store.reserve("ada", limits, Wanted(0, 0, places=8))
+
+
+@pytest.mark.parametrize("places", [0, -1, 10**6 + 1])
+def test_a_request_wants_a_place_at_least(places: int) -> None:
+    with pytest.raises(InvalidRequest, match=r"wanted\.places: must be from 1 to 1000000"):
+        Wanted(0, 0, places)
+
+
+async def test_a_look_tells_of_a_budget_that_is_below_what_is_taken(bench: Bench) -> None:
+    await bench.store.reserve("ada", NONE, Wanted(0, 10))
+    budgets = (Budget(9, "day"), Budget(10, "month"))
+    standing = await bench.store.standing("ada", Limits(budgets=budgets))
+    assert [(one.left, one.overdrawn) for one in standing.budgets] == [(0, True), (0, False)]
+
+
 async def test_what_is_refused_takes_nothing(bench: Bench) -> None:
     limits = Limits(10, 100, 10, (Budget(100, "day"),))
     await refused(bench, limits, Wanted(50, 101))

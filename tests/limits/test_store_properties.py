@@ -40,8 +40,8 @@ LIMITS = st.builds(
 COUNT = st.integers(0, 70)
 STEPS = st.lists(
     st.one_of(
-        st.tuples(st.just("reserve"), COUNT, COUNT | st.just(2**59 + 1)),
-        st.tuples(st.just("reserve"), COUNT, COUNT),
+        st.tuples(st.just("reserve"), COUNT, COUNT | st.just(2**59 + 1), st.just(1)),
+        st.tuples(st.just("reserve"), COUNT, COUNT, st.integers(1, 3)),
         st.tuples(st.just("settle"), st.integers(0, 5), st.integers(0, 90), st.integers(0, 90)),
         st.tuples(st.just("renew"), st.integers(0, 5)),
         st.tuples(st.just("pass"), st.sampled_from([1, 400, 999, 1000, 7_300, 29_999, 45_000, 60_000, 61_000])),
@@ -60,8 +60,8 @@ async def run(store: LimitStore, clocks: Clocks, limits: Limits, steps: list[Any
     for step in _within_a_week(steps):
         now, wall = round(clocks.monotonic() * MICROSECONDS), clocks.wall()
         match step:
-            case ("reserve", tokens, cost):
-                wanted = Wanted(tokens, cost)
+            case ("reserve", tokens, cost, places):
+                wanted = Wanted(tokens, cost, places)
                 fits = oracle.fits(wanted, now, wall)
                 try:
                     reservation = await store.reserve(TENANT, limits, wanted)

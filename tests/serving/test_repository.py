@@ -34,6 +34,18 @@ def test_every_model_of_a_snapshot_has_a_version_folder(tmp_path: Path) -> None:
     }
 
 
+def test_a_repository_that_is_read_only_has_copies_that_are_not(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    write(source / "a" / "config.pbtxt", "x")
+    for path in (source / "a" / "config.pbtxt", source / "a", source):
+        path.chmod(path.stat().st_mode & ~0o222)
+    repository.snapshot(source, target)
+    repository.assemble_backends(tmp_path, source, tmp_path / "backends")
+    copies = [target, *target.rglob("*"), *(tmp_path / "backends" / "a").rglob("*"), tmp_path / "backends" / "a"]
+    assert all(path.stat().st_mode & 0o200 for path in copies)
+    source.chmod(0o700)
+
+
 def test_backends_are_the_distributions_python_and_our_steps(tmp_path: Path) -> None:
     write(tmp_path / "python" / "libtriton_python.so", "elf")
     write(tmp_path / "steps" / "preprocess" / "model.py", "code")

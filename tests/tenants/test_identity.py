@@ -75,7 +75,7 @@ async def test_a_token_says_who_asks(asked: Authenticator) -> None:
 
 async def test_a_good_token_of_a_tenant_that_is_not_here_is_forbidden(asked: Authenticator) -> None:
     for tenant in ("gamma", "anonymous"):
-        with pytest.raises(Forbidden, match=r"not known here; add it to tenants\.yaml"):
+        with pytest.raises(Forbidden, match=r"not known here; ask those who run"):
             await asked.authenticate(bearer(RS256.token(**TIMES, tenant=tenant)))
 
 

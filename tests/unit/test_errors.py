@@ -19,6 +19,8 @@ CASES = {
     "InvalidRequest": ("INVALID_ARGUMENT", 400, "invalid_request_error"),
     "IdTaken": ("INVALID_ARGUMENT", 400, "invalid_request_error"),
     "TooLarge": ("INVALID_ARGUMENT", 413, "invalid_request_error"),
+    "PromptTooLong": ("INVALID_ARGUMENT", 400, "invalid_request_error"),
+    "TooSlow": ("INVALID_ARGUMENT", 408, "invalid_request_error"),
     "WrongMediaType": ("INVALID_ARGUMENT", 415, "invalid_request_error"),
     "NotFound": ("NOT_FOUND", 404, "not_found_error"),
     "Unauthenticated": ("UNAUTHENTICATED", 401, "authentication_error"),
@@ -28,6 +30,7 @@ CASES = {
     "Overloaded": ("RESOURCE_EXHAUSTED", 429, "overloaded_error"),
     "DeadlineExceeded": ("DEADLINE_EXCEEDED", 504, "timeout_error"),
     "Unavailable": ("UNAVAILABLE", 503, "service_unavailable_error"),
+    "TryLater": ("UNAVAILABLE", 503, "service_unavailable_error"),
     "EngineUnavailable": ("UNAVAILABLE", 503, "service_unavailable_error"),
     "QueueFull": ("UNAVAILABLE", 503, "service_unavailable_error"),
     "RequestCancelled": ("CANCELLED", 499, "request_cancelled"),
@@ -48,8 +51,11 @@ def test_each_has_its_meaning_in_every_protocol(name: str, meaning: tuple[str, i
 
 @pytest.mark.parametrize("error", _tree(HeadraceError), ids=lambda error: error.__name__)
 def test_one_of_another_module_means_what_its_parent_means(error: type[HeadraceError]) -> None:
+    """But for HTTP's status, of which it may have a more exact one."""
     parents = [parent for parent in error.__mro__ if parent.__name__ in CASES]
-    assert (error.grpc_code, error.http_status, error.openai_type) == CASES[parents[0].__name__]
+    code, status, kind = CASES[parents[0].__name__]
+    assert (error.grpc_code, error.openai_type) == (code, kind)
+    assert error.http_status == vars(error).get("http_status", status)
 
 
 def test_no_error_is_without_a_case() -> None:

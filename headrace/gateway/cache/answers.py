@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from headrace.client import Chunk
-from headrace.gateway.cache.shared import SharedAnswers
+from headrace.config import Config
+from headrace.errors import ConfigError
 from headrace.gateway.cache.store import AnswerCache
+
+_PREFIX = "headrace:answers:"
+
+if TYPE_CHECKING:
+    from headrace.gateway.cache.shared import SharedAnswers
 
 
 class Answers:
@@ -30,3 +38,21 @@ class Answers:
     async def close(self) -> None:
         if self._shared is not None:
             await self._shared.close()
+
+
+def shared_answers(config: Config, environment: Mapping[str, str] = os.environ) -> SharedAnswers | None:
+    """If the configuration wants any. Raises `ConfigError`."""
+    gateway = config.gateway
+    name = gateway.cache_redis_url_env
+    if name is None:
+        return None
+    if not (url := environment.get(name)):
+        example = "redis://127.0.0.1:6379/0"
+        raise ConfigError(f"${name}: give Redis' address, such as {example}, or set cache_redis_url_env: null")
+    from headrace.gateway.cache.shared import SharedAnswers  # 7 MB, which who has no Redis does not need
+
+    most = gateway.cache_mb * 2**20 // 8
+    try:
+        return SharedAnswers(url, gateway.cache_seconds, gateway.cache_redis_ms / 1000, _PREFIX, most)
+    except ConfigError as error:
+        raise ConfigError(f"${name}: {error}") from None

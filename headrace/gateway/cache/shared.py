@@ -7,9 +7,8 @@ own time to live. Redis then holds texts of answers: it has to be as trusted as 
 from __future__ import annotations
 
 import asyncio
-import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 import redis.asyncio
@@ -18,14 +17,12 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from headrace.client import Chunk
-from headrace.config import Config
 from headrace.errors import ConfigError
 from headrace.limits.outage import Outage
 
 _MOST_WRITES = 256
 """That wait for Redis; one more answer is not written."""
 _CONNECTIONS = 32
-_PREFIX = "headrace:answers:"
 
 _decoder = msgspec.msgpack.Decoder(tuple[Chunk, ...])
 
@@ -85,22 +82,6 @@ class SharedAnswers:
             await asyncio.wait(set(self._writes))
         await self._redis.aclose()
         await self._redis.connection_pool.disconnect()
-
-
-def shared_answers(config: Config, environment: Mapping[str, str] = os.environ) -> SharedAnswers | None:
-    """If the configuration wants any. Raises `ConfigError`."""
-    gateway = config.gateway
-    name = gateway.cache_redis_url_env
-    if name is None:
-        return None
-    if not (url := environment.get(name)):
-        example = "redis://127.0.0.1:6379/0"
-        raise ConfigError(f"${name}: give Redis' address, such as {example}, or set cache_redis_url_env: null")
-    most = gateway.cache_mb * 2**20 // 8
-    try:
-        return SharedAnswers(url, gateway.cache_seconds, gateway.cache_redis_ms / 1000, _PREFIX, most)
-    except ConfigError as error:
-        raise ConfigError(f"${name}: {error}") from None
 
 
 def _read(data: bytes) -> tuple[Chunk, ...] | None:

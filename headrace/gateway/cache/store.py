@@ -56,10 +56,6 @@ class AnswerCache:
         while self.bytes > self.most_bytes:
             self._remove(next(iter(self._kept)))
 
-    def clear(self) -> None:
-        self._kept.clear()
-        self.bytes = 0
-
     def _remove(self, key: bytes) -> None:
         self.bytes -= self._kept.pop(key).size
 

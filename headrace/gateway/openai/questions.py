@@ -86,10 +86,21 @@ def _schema(wanted: ResponseFormat | None) -> str | None:
 
 
 def invalid(error: ValidationError) -> InvalidRequest:
-    """The first mistake, with its place. What was sent is not repeated: it may be a text."""
-    found = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    place = ".".join(map(str, found["loc"])) or "body"
+    """The first mistake, with its place. What was sent is not repeated: it may be a text.
+
+    Where several types are allowed, each of them has mistakes of its own: the one that went furthest counts.
+    """
+    found = max(error.errors(include_url=False, include_input=False), key=lambda one: len(one["loc"]))
+    context = found.get("ctx", {})
+    places = [str(part) for place, part in enumerate(found["loc"]) if not (place and _is_type(part))]
+    if found["type"] == "of_field":
+        places.append(context["field"])
     problem = found["msg"].removeprefix("Value error, ")
     if found["type"] == "extra_forbidden":
         problem = "there is no such field; remove it"
-    return InvalidRequest(place[:200], problem[:500])
+    return InvalidRequest(".".join(places)[:200] or "body", problem[:500])
+
+
+def _is_type(part: int | str) -> bool:
+    """pydantic's places name which of several types was tried."""
+    return isinstance(part, str) and (part == "str" or part.startswith("list["))

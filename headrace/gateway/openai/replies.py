@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -10,6 +9,7 @@ from typing import Any, Literal
 
 from headrace.client import Chunk
 from headrace.cost import money
+from headrace.gateway import verdict
 from headrace.gateway.answers import event
 from headrace.gateway.exchange import Exchange, Piece
 from headrace.gateway.openai.log_probs import TextLogProbs, of_chat
@@ -36,6 +36,8 @@ class Reply:
         }
         self._opened: set[int] = set()
         self.shows_log_probs = False
+        self.tells_usage = False
+        """At the end of a stream; the events before have a null for it."""
         self._text_log_probs: defaultdict[int, TextLogProbs] = defaultdict(TextLogProbs)
 
     def whole(self, exchange: Exchange, chunks: Sequence[Chunk]) -> dict[str, Any]:
@@ -44,7 +46,7 @@ class Reply:
         return self._head | {
             "choices": choices,
             "usage": self.usage(exchange),
-            "headrace": {"cache": exchange.cache, "guard": [json.loads(chunk.guard) for chunk in chunks]},
+            "headrace": {"cache": exchange.cache, "guard": [verdict.read(chunk.guard) for chunk in chunks]},
         }
 
     def events(self, piece: Piece) -> Iterator[bytes]:
@@ -96,12 +98,14 @@ class Reply:
     ) -> bytes:
         reason = None if last is None else last.finish_reason
         body = self._chunk([{"index": index, **said, "logprobs": log_probs, "finish_reason": reason}])
-        if last is not None and last.guard:
-            body["headrace"] = {"guard": json.loads(last.guard)}
+        if last is not None and (guard := verdict.read(last.guard)):
+            body["headrace"] = {"guard": guard}
         return event(body)
 
     def _chunk(self, choices: list[dict[str, Any]]) -> dict[str, Any]:
         head: dict[str, Any] = dict(self._head)
         if self._kind == "chat":
             head["object"] = "chat.completion.chunk"
+        if self.tells_usage:
+            head["usage"] = None
         return head | {"choices": choices}

@@ -9,16 +9,38 @@ from __future__ import annotations
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 MOST_CHOICES = 16
 Seed = Annotated[int, Field(ge=0, le=2**64 - 1)]
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
+_TOOLS = "describe the tools in a message and ask for JSON by response_format"
+_TEXT_ONLY = "this model reads and writes text"
+
+
+def refusal(field: str, problem: str) -> PydanticCustomError:
+    """Of a whole object, for one of its fields."""
+    return PydanticCustomError("of_field", "{problem}", {"field": field, "problem": problem})
+
+
 class _Body(BaseModel):
     """Of the right JSON types: `"5"` is no number."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    NOT_SERVED: ClassVar[dict[str, str]] = {}
+    """Field → what to do instead. Sent as null or empty they ask for nothing."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_what_is_not_served(cls, body: Any) -> Any:
+        if not isinstance(body, dict) or not cls.NOT_SERVED:
+            return body
+        for field, instead in cls.NOT_SERVED.items():
+            if field in body and body[field] not in (None, [], {}, False, 0, "none", "auto"):
+                raise refusal(field, f"not served; {instead}")
+        return {name: value for name, value in body.items() if name not in cls.NOT_SERVED}
 
 
 class StreamOptions(_Body):
@@ -51,17 +73,23 @@ class TextPart(_Body):
 
 
 class ChatMessage(_Body):
+    """As it is sent, or as an answer had it."""
+
+    NOT_SERVED = {
+        "annotations": "leave it out",
+        "audio": _TEXT_ONLY,
+        "function_call": _TOOLS,
+        "refusal": "leave it out",
+        "tool_calls": _TOOLS,
+    }
+
     role: Literal["system", "developer", "user", "assistant"]
     content: str | list[TextPart]
     name: str | None = None
-    refusal: None = None
 
 
 class Generation(_Body):
     """What both kinds of completions take."""
-
-    NOT_SERVED: ClassVar[dict[str, str]] = {}
-    """Field → what to do instead. Sent as null or empty they ask for nothing."""
 
     model: str
     stream: bool = False
@@ -83,16 +111,6 @@ class Generation(_Body):
     repetition_penalty: float | None = Field(None, gt=0, le=2)
     guard_policy: str | None = None
 
-    @model_validator(mode="before")
-    @classmethod
-    def _without_what_is_not_served(cls, body: Any) -> Any:
-        if not isinstance(body, dict):
-            return body
-        for field, instead in cls.NOT_SERVED.items():
-            if field in body and body[field] not in (None, [], {}, False, 0, "none", "auto"):
-                raise ValueError(f"{field} is not served; {instead}")
-        return {name: value for name, value in body.items() if name not in cls.NOT_SERVED}
-
     @field_validator("stream", "n", mode="before")
     @classmethod
     def _default(cls, value: Any, info: Any) -> Any:
@@ -101,16 +119,12 @@ class Generation(_Body):
     @model_validator(mode="after")
     def _options_of_streams(self) -> Generation:
         if self.stream_options is not None and not self.stream:
-            raise ValueError("stream_options are for streams: send stream: true with them")
+            raise refusal("stream_options", "they are for streams: send stream: true with them")
         return self
 
     @property
     def stop_words(self) -> tuple[str, ...]:
         return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
-
-
-_TOOLS = "describe the tools in a message and ask for JSON by response_format"
-_TEXT_ONLY = "this model reads and writes text"
 
 
 class ChatCompletionRequest(Generation):
@@ -143,7 +157,7 @@ class ChatCompletionRequest(Generation):
     @model_validator(mode="after")
     def _one_limit(self) -> ChatCompletionRequest:
         if None not in (self.max_tokens, self.max_completion_tokens):
-            raise ValueError("send either max_completion_tokens or max_tokens")
+            raise refusal("max_tokens", "send either max_completion_tokens or max_tokens")
         return self
 
 

@@ -79,6 +79,7 @@ async function* events(answer) {
       const parts = (pending + value).split("\n\n");
       pending = parts.pop();
       for (const part of parts) {
+        if (part.startsWith(":")) continue; // a comment, that the stream still is
         const data = part.replace(/^data: /, "");
         if (data === "[DONE]") return;
         const event = JSON.parse(data);

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from tritonclient.grpc import service_pb2
 
@@ -84,11 +83,15 @@ def _check(model: str, version: str) -> None:
 
 
 def as_json(message: Message) -> dict[str, Any]:
-    """With the fields' own names and with numbers as numbers, as Triton's HTTP writes them."""
-    return {field.name: _value(field, value) for field, value in message.ListFields()}
+    """With the fields' own names, numbers as numbers, and zeros too, as Triton's HTTP writes them."""
+    return {
+        field.name: _value(field, getattr(message, field.name))
+        for field in message.DESCRIPTOR.fields
+        if not field.has_presence or message.HasField(field.name)
+    }
 
 
-def _value(field: FieldDescriptor, value: Any) -> Any:
+def _value(field: Any, value: Any) -> Any:
     if field.message_type is not None and field.message_type.GetOptions().map_entry:
         entry = field.message_type.fields_by_name["value"]
         return {str(key): _single(entry, value[key]) for key in value}
@@ -97,7 +100,7 @@ def _value(field: FieldDescriptor, value: Any) -> Any:
     return [_single(field, item) for item in value]
 
 
-def _single(field: FieldDescriptor, value: Any) -> Any:
+def _single(field: Any, value: Any) -> Any:
     if isinstance(value, Message):
         return as_json(value)
     if field.enum_type is not None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
 from headrace.client import PUBLIC_MODELS, STREAM_MODEL, UNARY_MODEL, Chunk
-from headrace.errors import HeadraceError, InvalidRequest, NotFound
+from headrace.errors import InvalidRequest, NotFound
 from headrace.gateway import answers, bodies, connection
 from headrace.gateway.answers import Body
 from headrace.gateway.ask import Ask
@@ -44,9 +43,17 @@ class _Inference(HttpExchange):
             question=tensors.question(found),
             model=model,
             stream=self.streams,
-            deadline=_sooner(connection.deadline(self.request.headers), microseconds),
+            deadline=self._deadline(microseconds),
             cache=connection.cache_wish(self.request.headers),
         )
+
+    def _deadline(self, microseconds: int | None) -> float | None:
+        """The sooner one of the header's and of the request's own timeout."""
+        found = connection.deadline(self.request.headers, self.arrived)
+        if microseconds is None:
+            return found
+        own = self.arrived + microseconds / 1e6
+        return own if found is None else min(found, own)
 
     def served(self) -> str:
         """The model in the address. Raises `NotFound`, and `InvalidRequest` for the wrong way into it."""
@@ -66,9 +73,6 @@ class _Inference(HttpExchange):
 
     def last_events(self, exchange: Exchange) -> Iterator[bytes]:
         return iter(())
-
-    def error(self, error: HeadraceError) -> object:
-        return answers.triton_error(error)
 
     def _flat(self, model: str, chunk: Chunk) -> dict[str, Any]:
         """As Triton's generate extension has it: one value as it is, several as a list."""
@@ -117,10 +121,3 @@ class Infer(_Inference):
         encoded = msgspec.json.encode(head)
         headers = [(b"content-type", _BINARY.encode()), (HEADER_LENGTH.encode(), str(len(encoded)).encode())]
         return Body(b"".join([encoded, *behind]), headers)
-
-
-def _sooner(deadline: float | None, microseconds: int | None) -> float | None:
-    if microseconds is None:
-        return deadline
-    own = asyncio.get_running_loop().time() + microseconds / 1e6
-    return own if deadline is None else min(deadline, own)

@@ -1,4 +1,4 @@
-"""`/v2`, its health, and what it says of the public models."""
+"""`/v2`, its health, and what it says of the public models to those whom the gateway serves."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ class _Get:
 def routes(door: Door, about: About) -> list[Route]:
     def told(ask: Callable[..., Awaitable[Any]]) -> Answer:
         async def answer(request: Request) -> tuple[int, Body]:
+            await door.identity(request)
             places = request.path_params
             found = await ask(places.get("model", ""), places.get("version", ""))
             return 200, answers.json_body(as_json(found))

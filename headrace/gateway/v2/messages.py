@@ -25,6 +25,7 @@ _CONTENTS: dict[str, Callable[[Any], Sequence[Any]]] = {
 
 def read(request: Any) -> list[Tensor]:
     """The inputs of a `ModelInferRequest`. Raises `InvalidRequest`."""
+    requests.check_id(request.id)
     if unknown := sorted(set(request.parameters) - _PARAMETERS):
         raise InvalidRequest("parameters", f"{unknown[0][:100]!r} is not served; remove it")
     raw = request.raw_input_contents
@@ -36,6 +37,7 @@ def read(request: Any) -> list[Tensor]:
 
 
 def _tensor(sent: Any, raw: bytes | None) -> Tensor:
+    tensors.check_name(sent.name)
     if sent.parameters:
         raise InvalidRequest(sent.name, f"{min(sent.parameters)[:100]!r} is not served; remove it")
     values = _values(sent) if raw is None else tensors.decoded(sent.name, sent.datatype, raw)

@@ -12,6 +12,8 @@ from headrace.gateway.v2 import tensors
 from headrace.gateway.v2.tensors import Tensor
 
 HEADER_LENGTH = "inference-header-content-length"
+MOST_ID = 256
+"""Bytes of the id that a client gives its request: it is in each of its answers."""
 _DIGITS = 19
 """Of a length."""
 _PARAMETERS = frozenset({"binary_data_output", "timeout"})
@@ -61,6 +63,7 @@ def read_infer(body: bytes, header_length: str | None) -> Infer:
     """
     head, binary = _parted(body, header_length)
     said = _decoded(head)
+    check_id(said.id)
     _known(said.parameters, _PARAMETERS, "parameters")
     inputs = []
     for sent in said.inputs:
@@ -102,7 +105,8 @@ def _decoded(head: bytes) -> InferBody:
 
 def _tensor(sent: Input, binary: bytes) -> tuple[Tensor, bytes]:
     """And what is left of the bytes."""
-    _known(sent.parameters, _OF_TENSOR, f"{sent.name[:100]}.parameters")
+    tensors.check_name(sent.name)
+    _known(sent.parameters, _OF_TENSOR, f"{sent.name}.parameters")
     size = sent.parameters.get("binary_data_size")
     shape = tuple(sent.shape)
     if size is None:
@@ -122,6 +126,12 @@ def _flat(name: str, data: list[Any] | None) -> list[Any]:
     if len(data) == 1 and isinstance(data[0], list):
         data = data[0]
     return data
+
+
+def check_id(request_id: str) -> None:
+    """Raises `InvalidRequest`, which does not repeat it."""
+    if len(request_id.encode()) > MOST_ID:
+        raise InvalidRequest("id", f"at most {MOST_ID} bytes are taken; send a shorter one")
 
 
 def _known(parameters: dict[str, Any], names: frozenset[str], field: str) -> None:
@@ -149,6 +159,7 @@ def read_generate(body: bytes) -> tuple[str, list[Tensor]]:
     request_id = said.pop("id", "")
     if not isinstance(request_id, str):
         raise InvalidRequest("id", "expected a string")
+    check_id(request_id)
     found = []
     for name, value in said.items():
         kind = INPUTS.get(name)

@@ -12,11 +12,13 @@ from headrace.client import PUBLIC_MODELS, STREAM_MODEL, UNARY_MODEL
 from headrace.errors import EngineFailed, HeadraceError, InvalidRequest
 from headrace.gateway.door import Door
 from headrace.gateway.v2.about import About
-from headrace.gateway.v2.calls import GrpcCall, refuse
+from headrace.gateway.v2.calls import GrpcCall, as_metadata, defect, refuse
 from headrace.gateway.v2.streaming import answer_all
 
 
 class Service(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
+    """Who may call it, `gatekeeper.py` has checked."""
+
     def __init__(self, door: Door, about: About) -> None:
         self._door = door
         self._about = about
@@ -34,25 +36,19 @@ class Service(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[mi
         return self._about.server()
 
     async def ModelMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802
-        return await _told(context, self._about.metadata(request.name, request.version))
+        return await _told(context, "ModelMetadata", self._about.metadata(request.name, request.version))
 
     async def ModelConfig(self, request: Any, context: Any) -> Any:  # noqa: N802
-        return await _told(context, self._about.config(request.name, request.version))
+        return await _told(context, "ModelConfig", self._about.config(request.name, request.version))
 
     async def ModelStatistics(self, request: Any, context: Any) -> Any:  # noqa: N802
-        return await _told(context, self._about.statistics(request.name, request.version))
+        return await _told(context, "ModelStatistics", self._about.statistics(request.name, request.version))
 
     async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802
-        try:
-            if request.model_name == STREAM_MODEL:
-                raise InvalidRequest("model", f"{STREAM_MODEL} streams: use ModelStreamInfer, or {UNARY_MODEL}")
-            # To their end: a request that is left at its answer counts as cancelled.
-            responses = [one async for one in GrpcCall(self._door, context, "ModelInfer").answers(request)]
-            if not responses:
-                raise EngineFailed("Triton ended the request without an answer; send it again")
-            return responses[0].infer_response
-        except HeadraceError as error:
-            await refuse(context, error)
+        call = GrpcCall(self._door, context, "ModelInfer")
+        answer = await _told(context, "ModelInfer", _whole(call, request), call)
+        context.set_trailing_metadata(as_metadata(call.told))
+        return answer
 
     async def ModelStreamInfer(self, requests: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
         async with aclosing(answer_all(self._door, context, requests)) as found:
@@ -60,8 +56,22 @@ class Service(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[mi
                 yield response
 
 
-async def _told(context: Any, answer: Awaitable[Any]) -> Any:
+async def _whole(call: GrpcCall, request: Any) -> Any:
+    if request.model_name == STREAM_MODEL:
+        raise InvalidRequest("model", f"{STREAM_MODEL} streams: use ModelStreamInfer, or {UNARY_MODEL}")
+    # To their end: a request that is left at its answer counts as cancelled.
+    responses = [one async for one in call.answers(request)]
+    if not responses:
+        raise EngineFailed("Triton ended the request without an answer; send it again")
+    return responses[0].infer_response
+
+
+async def _told(context: Any, method: str, answer: Awaitable[Any], call: GrpcCall | None = None) -> Any:
+    """Or the call ends with the error's code."""
     try:
         return await answer
     except HeadraceError as error:
-        await refuse(context, error)
+        found = error
+    except Exception as error:  # noqa: BLE001 - gRPC would send its text as it is
+        found = defect(method, error)
+    return await refuse(context, found, call.told if call is not None else None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 import structlog
@@ -13,12 +14,17 @@ from tritonclient.grpc import service_pb2
 from headrace import error_codes
 from headrace.errors import HeadraceError, InvalidRequest, Overloaded
 from headrace.gateway.door import Door
-from headrace.gateway.v2.calls import GrpcCall, refuse
+from headrace.gateway.public_errors import public
+from headrace.gateway.v2.calls import GrpcCall, defect, refuse
+from headrace.gateway.v2.requests import MOST_ID
+from headrace.gateway.v2.room import Room
 from headrace.gateway.v2.unread import Patience
 
 log = structlog.get_logger()
 _MOST = 1024
 """Requests of one stream that are answered at the same time."""
+_BODIES = 2
+"""As many of the largest size are held; only then the next one is read."""
 
 
 async def answer_all(door: Door, context: Any, requests: AsyncIterator[Any]) -> AsyncGenerator[Any]:
@@ -27,7 +33,8 @@ async def answer_all(door: Door, context: Any, requests: AsyncIterator[Any]) -> 
     A client that takes none for `gateway.write_seconds` loses the stream.
     """
     patience = Patience(context, door.config.write_seconds)
-    stream = _Stream(GrpcCall(door, context, "ModelStreamInfer"))
+    call = GrpcCall(door, context, "ModelStreamInfer")
+    stream = _Stream(call, Room(_BODIES * door.config.max_body_bytes))
     reading = asyncio.create_task(stream.read(requests))
     try:
         while (response := await stream.ready.get()) is not None:
@@ -42,8 +49,9 @@ async def answer_all(door: Door, context: Any, requests: AsyncIterator[Any]) -> 
 
 
 class _Stream:
-    def __init__(self, call: GrpcCall) -> None:
+    def __init__(self, call: GrpcCall, room: Room) -> None:
         self._call = call
+        self._room = room
         self.ready: asyncio.Queue[Any] = asyncio.Queue(maxsize=64)
         """A client that does not read holds up its own requests."""
         self.running: set[asyncio.Task[None]] = set()
@@ -54,6 +62,7 @@ class _Stream:
         try:
             async for request in requests:
                 await self._take(request)
+                await self._room.free()
         except Exception as error:  # noqa: BLE001 - gRPC's own, of no common kind
             log.info("a stream cannot be read on", problem=type(error).__name__)
             self.unreadable = True
@@ -67,7 +76,13 @@ class _Stream:
             return
         task = asyncio.create_task(self._answer(request))
         self.running.add(task)
-        task.add_done_callback(self.running.discard)
+        size = request.ByteSize()
+        self._room.take(size)
+        task.add_done_callback(partial(self._ended, size))
+
+    def _ended(self, size: int, task: asyncio.Task[None]) -> None:
+        self.running.discard(task)
+        self._room.leave(size)
 
     async def _answer(self, request: Any) -> None:
         try:
@@ -76,14 +91,15 @@ class _Stream:
                     await self.ready.put(response)
         except HeadraceError as error:
             await self._tell(request, error)
-        except Exception:
-            log.exception("a defect in the gateway", method="ModelStreamInfer")
-            await self._tell(request, HeadraceError("internal error; see the gateway's log"))
+        except Exception as error:  # noqa: BLE001 - told in the log, and its request alone ends
+            await self._tell(request, defect("ModelStreamInfer", error))
 
     async def _tell(self, request: Any, error: HeadraceError) -> None:
-        about = service_pb2.ModelInferResponse(model_name=request.model_name, id=request.id)
+        about = service_pb2.ModelInferResponse(model_name=request.model_name[:MOST_ID])
+        if len(request.id.encode()) <= MOST_ID:
+            about.id = request.id
         about.parameters["triton_final_response"].bool_param = True
-        message = error_codes.written(error)
+        message = error_codes.written(public(error))
         await self.ready.put(service_pb2.ModelStreamInferResponse(error_message=message, infer_response=about))
 
 

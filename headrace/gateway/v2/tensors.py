@@ -26,14 +26,19 @@ class Tensor:
     """In row-major order: str, int, float or bool."""
 
 
+def check_name(name: str) -> None:
+    """Before anything is said of an input by its name. Raises `InvalidRequest`."""
+    if name not in INPUTS:
+        raise InvalidRequest("inputs", f"there is no input {name[:100]!r}; see the model's metadata")
+
+
 def question(tensors: Iterable[Tensor]) -> Question:
     """Raises `InvalidRequest` that names the tensor."""
     found: dict[str, Any] = {}
     for tensor in tensors:
         name = tensor.name
-        kind = INPUTS.get(name)
-        if kind is None:
-            raise InvalidRequest("inputs", f"there is no input {name[:100]!r}; see the model's metadata")
+        check_name(name)
+        kind = INPUTS[name]
         if name in found:
             raise InvalidRequest(name, "is there twice; send it once")
         if tensor.datatype != kind.datatype:

@@ -1,6 +1,7 @@
 local id, lease, tokens, cost = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
-local rpm, tpm, places = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
-local budgets = {ARGV[11], ARGV[12], ARGV[13]}
+local wanted = tonumber(ARGV[8])
+local rpm, tpm, places = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
+local budgets = {ARGV[12], ARGV[13], ARGV[14]}
 
 -- Money is 64 bit, Lua's numbers are exact to 53: it is added up in two parts, whole units and nano units.
 local function covers(amount, ...)
@@ -26,7 +27,7 @@ end
 epoch = epoch or id
 local fits = (not rpm or sum.requests < rpm)
   and (not tpm or sum.tokens + tokens <= tpm)
-  and (not places or redis.call('ZCARD', LEASES) < places)
+  and (not places or running() + wanted <= places)
 for place = 1, 3 do
   fits = fits and (budgets[place] == '' or covers(budgets[place], spent[place], held, cost))
 end
@@ -41,5 +42,9 @@ add('tokens', tokens)
 redis.call('ZADD', LEASES, clock + lease, id)
 redis.call('HSET', HELD, id, cost)
 held = redis.call('HINCRBY', HELD, 'sum', cost) and redis.call('HGET', HELD, 'sum')
+if wanted > 1 then
+  redis.call('HSET', HELD, 'more:' .. id, wanted - 1)
+  redis.call('HINCRBY', HELD, 'more', wanted - 1)
+end
 save()
 return {1, slot, epoch, taken()}

@@ -2,7 +2,7 @@
 --
 -- rate   hash: clock, epoch, sums of the window, and one field a second for requests and tokens
 -- leases set of reservation ids by the end of their lease
--- held   hash: the cost that each lease holds, and their sum
+-- held   hash: the cost that each lease holds, and their sum; the places beyond one (`more`) likewise
 -- late   set of ids whose lease ended without a settle
 -- done   set of ids that were settled although nothing was known of them
 -- spent  hash: nano units by period; the only key that stays
@@ -91,8 +91,17 @@ local function release(id)
   if cost and cost ~= '0' then
     redis.call('HINCRBY', HELD, 'sum', '-' .. cost)
   end
-  redis.call('HDEL', HELD, id)
+  local more = redis.call('HGET', HELD, 'more:' .. id)
+  if more then
+    redis.call('HINCRBY', HELD, 'more', '-' .. more)
+  end
+  redis.call('HDEL', HELD, id, 'more:' .. id)
   redis.call('ZREM', LEASES, id)
+end
+
+-- Places that running requests take.
+local function running()
+  return redis.call('ZCARD', LEASES) + (tonumber(redis.call('HGET', HELD, 'more')) or 0)
 end
 
 -- Leases that ended.
@@ -158,6 +167,6 @@ local function save()
 end
 
 local function taken()
-  return {sum.requests, reset('requests'), sum.tokens, reset('tokens'), redis.call('ZCARD', LEASES), held,
+  return {sum.requests, reset('requests'), sum.tokens, reset('tokens'), running(), held,
     spent[1], spent[2], spent[3], numbers.day, numbers.month, raw}
 end

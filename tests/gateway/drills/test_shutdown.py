@@ -103,7 +103,7 @@ async def test_what_takes_longer_than_the_drain_is_ended_with_a_word(triton: Hel
                 assert (got.status, got.reason) == (200, ""), "it had begun, and did not end as an answer does"
                 assert "this replica shut down" in got.error
         assert gateway.exit_code() == 0
-    assert {(line.outcome, line.error) for line in gateway.records()} == {("failed", "Unavailable")}
+    assert {(line.outcome, line.error) for line in gateway.records()} == {("failed", "TryLater")}
     assert len(gateway.records()) == len(held)
     assert not triton.running, "the engine is told"
     assert not gateway.said("not in the audit log")

@@ -102,6 +102,7 @@ PROTOCOL = {
     "SIGTERM during stream": f"{_DRILLS}test_shutdown.py::test_sigterm_loses_nothing",
     "kill -9": f"{_DRILLS}test_killed_parts.py::test_clients_are_told_and_served_again",
     "kill -9 of a stub": "serving/test_live_recovery.py::test_a_killed_step",
+    "read-only repo": "serving/test_repository.py::test_a_repository_that_is_read_only_has_copies_that_are_not",
     "full /dev/shm": "serving/test_checks.py::test_shared_memory_that_is_missing_or_small",
     "clock jump": f"{_DRILLS}test_clock_jumps.py::test_limits_neither_open_nor_lock",
     "redis down, slow": f"{_DRILLS}test_redis_outage.py::test_closed_refuses_while_redis_is_away",
@@ -135,6 +136,8 @@ GUARD = {
         "triton/test_guarded.py::test_after_ten_thousand_clean_characters_it_is_caught"
     ),
     "toxic in tool-call arguments": _OPENAI,
+    "toxic in logprobs": "guard/test_log_probs.py::test_redacted_text_is_in_no_token_of_a_stream",
+    "toxic in error text": f"{_INPUTS}test_an_error_repeats_no_text_that_was_sent",
     "toxic in cached answer": "triton/test_guard_policies.py::test_a_new_policy_judges_the_same_request_anew",
     "PII split over chunks": "triton/test_guarded.py::test_no_digit_of_a_number_that_is_to_be_redacted_leaves",
     "prompt that asks to echo the system prompt": _JUDGED,

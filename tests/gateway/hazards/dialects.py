@@ -22,8 +22,8 @@ JSON = {"content-type": "application/json"} | HOST
 OPENAI_NAMES = {"random_seed": "seed", "stop_words": "stop"}
 TYPES = {
     400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error",
-    413: "invalid_request_error", 415: "invalid_request_error", 429: None, 503: "service_unavailable_error",
-    504: "timeout_error",
+    408: "invalid_request_error", 413: "invalid_request_error", 415: "invalid_request_error", 429: None,
+    503: "service_unavailable_error", 504: "timeout_error",
 }  # fmt: skip
 """Of OpenAI's errors, by HTTP's status; a 429 has several."""
 GRPC_CODES = {

@@ -78,7 +78,7 @@ def test_a_body_that_comes_byte_by_byte_has_an_end(gateway_stack: GatewayStack) 
             time.sleep(0.2)
         for dialect, connection in slow.items():
             status, answer = connection.answer()
-            assert dialect.outcome(status, answer).status == 504
+            assert dialect.outcome(status, answer).status == 408
             assert connection.rest() == b""  # and no second answer
 
 

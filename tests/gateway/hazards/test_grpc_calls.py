@@ -206,7 +206,7 @@ def test_who_sends_and_never_reads_holds_up_itself_alone(gateway_stack: GatewayS
 
     def requests() -> Iterator[Any]:
         for number in range(2000):
-            yield grpc_request("assistant_stream", {"text_input": "Hi", "top_p": 7.0}, f"{number}{'x' * 1000}")
+            yield grpc_request("assistant_stream", {"text_input": "Hi", "top_p": 7.0}, f"{number}{'x' * 250}")
         ended.wait(SECONDS)
 
     call = stub.ModelStreamInfer(requests(), timeout=SECONDS)

@@ -7,7 +7,17 @@ from typing import Any
 
 import pytest
 
-from tests.gateway.hazards.cases import ANSWERED, BODIES, EVERYWHERE, JUDGED, TENSORS, TEXTS, WRITTEN, Hazard
+from tests.gateway.hazards.cases import (
+    ANSWERED,
+    BODIES,
+    EVERYWHERE,
+    JUDGED,
+    TENSORS,
+    TEXTS,
+    WRITTEN,
+    Hazard,
+    schema,
+)
 from tests.gateway.hazards.dialects import DIALECTS, GENERATE, GRPC, INFER, OPENAI, OVER_HTTP, Dialect, Outcome
 from tests.gateway_stack import GatewayStack
 from tests.triton.tensors import grpc_request
@@ -145,6 +155,40 @@ def test_what_infer_may_say_besides(gateway_stack: GatewayStack, more: dict[str,
     asked = json.loads(INFER.body({"text_input": "Hi"})) | more
     outcome = INFER.post(gateway_stack, json.dumps(asked).encode())
     assert (outcome.status, says in outcome.says) == (400, True), outcome.says
+
+
+SLUR = "you filthy worthless vermin"
+MISTAKES: list[dict[str, Any]] = [
+    {"text_input": SLUR, "max_tokens": 0},
+    {"text_input": SLUR, "min_tokens": 9},
+    {"text_input": f"{SLUR}\0"},
+    {"text_input": f"{SLUR} " * 20_000},
+    {"text_input": [SLUR, SLUR]},
+    {"text_input": None, "messages": SLUR},
+    {"text_input": None, "messages": json.dumps([{"role": SLUR, "content": SLUR}])},
+    {"text_input": None, "messages": json.dumps([{"role": "user", "content": SLUR, "name": [SLUR]}])},
+    {"text_input": SLUR, "stop_words": [SLUR, ""]},
+    {"text_input": SLUR, "stop_words": [f"{SLUR}\0"]},
+    {"text_input": SLUR} | schema({"type": "string", "pattern": SLUR}),
+    {"text_input": SLUR} | schema({"type": SLUR, "description": SLUR}),
+]
+
+
+@pytest.mark.parametrize("place", range(len(MISTAKES)))
+def test_an_error_repeats_no_text_that_was_sent(gateway_stack: GatewayStack, place: int) -> None:
+    asked = Hazard("", MISTAKES[place]).request
+    for dialect, outcome in ask_all(gateway_stack, asked, DIALECTS).items():
+        assert outcome.status in {400, 413}, dialect
+        assert "vermin" not in outcome.says, dialect
+
+
+@pytest.mark.parametrize("name", ["messages", "prompt", "stop", "response_format", "user", "metadata", "n"])
+def test_an_error_of_openai_s_repeats_none_of_any_field(gateway_stack: GatewayStack, name: str) -> None:
+    for value in (SLUR, [SLUR, SLUR], {"type": SLUR}, [{"role": SLUR, "content": SLUR}]):
+        for dialect in OPENAI:
+            body = json.loads(dialect.body({"text_input": SLUR, "max_tokens": 0})) | {name: value}
+            outcome = dialect.post(gateway_stack, json.dumps(body).encode())
+            assert (outcome.status, "vermin" in outcome.says) == (400, False), (dialect, value)
 
 
 @pytest.mark.parametrize("length", ["-1", "abc", "", "1e3", "0" * 5000, "9" * 5000, "99999"])

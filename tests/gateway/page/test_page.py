@@ -235,7 +235,8 @@ def test_a_gateway_that_is_away_is_told_and_found_again(playground: Playground) 
 
 def test_an_answer_that_breaks_off_is_told(playground: Playground) -> None:
     event = 'data: {"choices": [{"index": 0, "delta": {"content": "Half an"}, "finish_reason": null}]}\n\n'
-    playground.page.route("**/v1/chat/completions", lambda route: route.fulfill(body=event))
+    quiet = ": keepalive\n\n"
+    playground.page.route("**/v1/chat/completions", lambda route: route.fulfill(body=event + quiet))
     playground.ask("Hello there")
     expect(playground.page.get_by_text("Half an")).to_be_visible()
     expect(playground.last).to_contain_text("Broken off: The connection ended before the answer did.")
