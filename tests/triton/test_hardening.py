@@ -37,6 +37,7 @@ OUTPUTS = {
     "prompt_tokens": "INT32",
     "completion_tokens": "INT32",
     "log_probs": "FP32",
+    "log_prob_tokens": "BYTES",
     "guard": "BYTES",
 }
 
