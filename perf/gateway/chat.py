@@ -17,6 +17,7 @@ _TEXT = re.compile(rb'"content":"[^"]')
 _TOKENS = re.compile(rb'"completion_tokens":(\d+)')
 _REASON = re.compile(rb'"finish_reason":"(\w+)"')
 _LENGTH = re.compile(rb"content-length: (\d+)")
+_IDLE_SECONDS = 20.0
 _Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -59,13 +60,14 @@ class ChatClient:
         """`address`: HOST:PORT."""
         self._host, _, port = address.rpartition(":")
         self._port = int(port)
-        self._free: list[_Connection] = []
+        self._free: list[tuple[float, _Connection]] = []
+        """Since when, the longest first."""
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for _reader, writer in self._free:
+        for _, (_, writer) in self._free:
             writer.close()
 
     async def begin(self, message: ChatRequest) -> _Connection:
@@ -76,7 +78,7 @@ class ChatClient:
 
     async def send(self, message: ChatRequest) -> Sample:
         """Raises `Refused` and `LoadFailed`."""
-        connection = self._free.pop() if self._free else await asyncio.open_connection(self._host, self._port)
+        connection = await self._connection()
         sent = time.perf_counter()
         try:
             connection[1].write(message.data)
@@ -85,10 +87,19 @@ class ChatClient:
         except (OSError, asyncio.IncompleteReadError) as error:
             raise LoadFailed(f"the gateway hung up: {error!r}") from None
         except Refused:
-            self._free.append(connection)
+            self._free.append((time.monotonic(), connection))
             raise
-        self._free.append(connection)
+        self._free.append((time.monotonic(), connection))
         return sample
+
+    async def _connection(self) -> _Connection:
+        """The one that was used last, unless a server may be about to close it."""
+        while self._free:
+            since, connection = self._free.pop()
+            if time.monotonic() - since < _IDLE_SECONDS:
+                return connection
+            connection[1].close()
+        return await asyncio.open_connection(self._host, self._port)
 
 
 async def _head(reader: asyncio.StreamReader) -> bytes:
