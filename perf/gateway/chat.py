@@ -67,7 +67,7 @@ class ChatClient:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for _, (_, writer) in self._free:
+        for _since, (_reader, writer) in self._free:
             writer.close()
 
     async def begin(self, message: ChatRequest) -> _Connection:
