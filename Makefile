@@ -48,7 +48,7 @@ ask: ## Ask one question of the running stack: make ask Q="What is the capital o
 ##@ Develop
 .PHONY: test lint format types check lock lock-detoxify lock-aiperf screenshots hooks
 test: setup ## Run the tests, on the real Triton (ARGS="-k name"; WORKERS=1: slower, less memory)
-	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 lint: setup ## Check style and formatting
 	@$(BIN)/ruff check .

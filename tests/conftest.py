@@ -53,17 +53,6 @@ def _logs_as_they_were() -> Iterator[None]:
     structlog.reset_defaults()
 
 
-SHARED = ("gateway_stack", "guarded_stack", "mock_stack", "stack")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What shares a running stack runs on one worker, so that it is started once; of the rest each file does."""
-    for item in items:
-        used = getattr(item, "fixturenames", ())
-        group = next((name for name in SHARED if name in used), str(item.path))
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 def pytest_configure() -> None:
     """What tests start has a terminal's signals: shells that run a suite in the background, or under nohup, ignore
     some, and children inherit that.
