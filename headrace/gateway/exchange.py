@@ -73,7 +73,7 @@ class Exchange:
     @property
     def is_here(self) -> bool:
         """All of it was in the cache."""
-        return all(choice.state == "hit" for choice in self._choices)
+        return self.cache == "hit"
 
     @property
     def usage(self) -> Usage:
