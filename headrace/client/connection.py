@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import uuid
 from collections.abc import AsyncGenerator, Callable
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
@@ -20,6 +20,8 @@ from headrace.client.question import Chunk, Question
 from headrace.client.tensors import BOOL, Message, Outputs
 from headrace.errors import EngineFailed, HeadraceError, Unavailable
 
+_Call: TypeAlias = Any
+"""`asyncio.Task`, or a call of `grpc.aio`."""
 _Metadata = tuple[tuple[str, str], ...]
 UNARY_MODEL = "assistant"
 STREAM_MODEL = "assistant_stream"
@@ -85,11 +87,10 @@ class Client:
         """
         request_id = request_id or _new_id()
         message = question.message(UNARY_MODEL, request_id)
-        call = asyncio.create_task(self._infer(message, metadata=self._with(traceparent, tracestate)))
+        call = self._triton.ModelInfer(message, metadata=self._with(traceparent, tracestate))
         try:
-            await asyncio.wait({call}, timeout=seconds)
-            if call.done():
-                return Chunk.read(call.result())
+            if await _ended(call, seconds):
+                return Chunk.read(await self._outputs(call))
         finally:
             await self._stop_until_ended(request_id, call)
         raise Unavailable(f"{self._address} did not answer in time")
@@ -98,34 +99,56 @@ class Client:
         self,
         question: Question,
         request_id: str | None = None,
-        on_end: Callable[[], None] | None = None,
         traceparent: str = "",
         tracestate: str = "",
     ) -> AsyncGenerator[Chunk]:
         """The answer's chunks as they come. A caller that stops reading stops the request in the engine.
 
-        `on_end` is called when the server has sent all, however slowly the chunks are read. `traceparent`,
-        `tracestate`: W3C's trace context.
+        `traceparent`, `tracestate`: W3C's trace context.
 
         Read it within `contextlib.aclosing`, so that leaving it takes effect at once.
         """
-        request_id = request_id or _new_id()
-        message = question.message(STREAM_MODEL, request_id)
+        # The queue needs no limit: it holds one answer at most.
         chunks: asyncio.Queue[Chunk | None] = asyncio.Queue()
-        # In a task of its own: it has to see the end of a stream that its caller has left.
-        reading = asyncio.create_task(self._read(message, chunks, self._with(traceparent, tracestate)))
-        reading.add_done_callback(lambda _: chunks.put_nowait(None))
-        if on_end is not None:
-            reading.add_done_callback(lambda _: on_end())
-        finished = False
+        receiving = asyncio.create_task(
+            self.receive(question, chunks.put_nowait, request_id, traceparent, tracestate)
+        )
+        receiving.add_done_callback(lambda _: chunks.put_nowait(None))
         try:
             while (chunk := await chunks.get()) is not None:
-                finished = chunk.finish_reason is not None
                 yield chunk
+            receiving.result()
+        finally:
+            await _end(receiving)
+
+    async def receive(
+        self,
+        question: Question,
+        came: Callable[[Chunk], None],
+        request_id: str | None = None,
+        traceparent: str = "",
+        tracestate: str = "",
+    ) -> None:
+        """Like `stream`, but `came` is given each chunk. Once it is cancelled, it stops the request."""
+        request_id = request_id or _new_id()
+        message = question.message(STREAM_MODEL, request_id)
+        finished = left = False
+
+        def take(chunk: Chunk) -> None:
+            nonlocal finished
+            if not left:  # else it is the end of what was stopped
+                finished = chunk.finish_reason is not None
+                came(chunk)
+
+        # In a task of its own: it has to see the end of a stream that its caller has left.
+        reading = asyncio.create_task(self._read(message, take, self._with(traceparent, tracestate)))
+        try:
+            await asyncio.wait({reading})
             reading.result()
             if not finished:
                 raise EngineFailed(f"{self._address} ended the stream before the answer was complete")
         finally:
+            left = True
             if finished:
                 await _end(reading)
             else:
@@ -133,7 +156,9 @@ class Client:
 
     async def stop(self, request_id: str, seconds: float = _STOP_SECONDS) -> None:
         """Stop every running request with this id. Unknown ids are ignored."""
-        await self._infer(stop_message(request_id), seconds)
+        await self._outputs(
+            self._triton.ModelInfer(stop_message(request_id), timeout=seconds, metadata=self._metadata)
+        )
 
     async def ask(self, method: str, request: Any, seconds: float) -> Any:
         """Another method of Triton's service, such as `ModelMetadata`."""
@@ -142,7 +167,7 @@ class Client:
         except grpc.aio.AioRpcError as error:
             raise failures.of_call(error, self._address) from None
 
-    async def _stop_until_ended(self, request_id: str, call: asyncio.Task[Any]) -> None:
+    async def _stop_until_ended(self, request_id: str, call: _Call) -> None:
         """Stop a request whose call has not ended, and wait until it has, for two seconds at most.
 
         A stop can overtake its request, which then knows nothing of it: so it is repeated.
@@ -154,30 +179,24 @@ class Client:
             while not call.done() and (left := deadline - clock()) > 0:
                 with contextlib.suppress(HeadraceError):
                     await self.stop(request_id, left)
-                await asyncio.wait({call}, timeout=min(pause, max(0.0, deadline - clock())))
+                await _ended(call, min(pause, max(0.0, deadline - clock())))
                 pause *= 2
         finally:
-            await _end(call)
+            call.cancel()
+            await _ended(call)
 
     def _with(self, traceparent: str, tracestate: str) -> _Metadata:
         trace = (("traceparent", traceparent), ("tracestate", tracestate))
         return (*self._metadata, *(pair for pair in trace if pair[1]))
 
-    async def _infer(
-        self, message: Message, seconds: float | None = None, metadata: _Metadata | None = None
-    ) -> Outputs:
+    async def _outputs(self, call: Any) -> Outputs:
         try:
-            call = self._triton.ModelInfer(message, timeout=seconds, metadata=metadata or self._metadata)
             return tensors.outputs(await call)
         except grpc.aio.AioRpcError as error:
             raise failures.of_call(error, self._address) from None
 
-    async def _read(self, message: Message, chunks: asyncio.Queue[Chunk | None], metadata: _Metadata) -> None:
-        """Queue the chunks of one request, on a stream of its own that the server ends after the last one.
-
-        The queue needs no limit: it holds one answer at most.
-        """
-
+    async def _read(self, message: Message, came: Callable[[Chunk], None], metadata: _Metadata) -> None:
+        """The chunks of one request, on a stream of its own that the server ends after the last one."""
         # Never with the header `triton_grpc_error`, which would give errors their codes: a request that fails with
         # it can crash Triton 2.51.
         call = self._stream(message, metadata=metadata)
@@ -185,7 +204,7 @@ class Client:
             async for response in call:
                 if response.error_message:
                     raise failures.of_stream(response.error_message)
-                chunks.put_nowait(Chunk.read(tensors.outputs(response.infer_response)))
+                came(Chunk.read(tensors.outputs(response.infer_response)))
         except grpc.aio.AioRpcError as error:
             raise failures.of_call(error, self._address) from None
         finally:
@@ -202,10 +221,21 @@ def one_request_stream(channel: grpc.aio.Channel) -> Any:
     )
 
 
-async def _end(call: asyncio.Task[Any]) -> None:
-    """Cancel a call and take note of how it ended, which nobody else asks any more."""
-    call.cancel()
-    await asyncio.gather(call, return_exceptions=True)
+async def _end(task: asyncio.Task[Any]) -> None:
+    """Cancel it and take note of how it ended, which nobody else asks any more."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def _ended(call: _Call, seconds: float | None = None) -> bool:
+    """Whether it ends within this time. Who waits may be cancelled: that does not end the call."""
+    if not call.done():
+        ended = asyncio.Event()
+        call.add_done_callback(lambda _: ended.set())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await ended.wait()
+    return bool(call.done())
 
 
 def stop_message(request_id: str) -> Message:

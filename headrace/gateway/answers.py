@@ -48,26 +48,45 @@ async def send_events(
     send: Send, events: AsyncIterator[bytes], headers: Headers, quiet_seconds: float = _QUIET_SECONDS
 ) -> None:
     """Each one as it comes, and a comment whenever none came for so long: proxies hang up on silence."""
-    clock = asyncio.get_running_loop().time
-    last = clock()
-
-    async def keep_alive() -> None:
-        nonlocal last
-        while True:
-            await asyncio.sleep(last + quiet_seconds - clock())
-            if clock() >= last + quiet_seconds:
-                last = clock()
-                await send({"type": "http.response.body", "body": _COMMENT, "more_body": True})
-
-    await send({"type": "http.response.start", "status": 200, "headers": [*_EVENTS, *headers]})
-    keeping = asyncio.create_task(keep_alive())
+    silence = _Silence(send, quiet_seconds)
     try:
+        await send({"type": "http.response.start", "status": 200, "headers": [*_EVENTS, *headers]})
         async for event in events:
-            last = clock()
-            await send({"type": "http.response.body", "body": event, "more_body": True})
+            silence.broken()
+            await _send_part(send, event)
     finally:
-        keeping.cancel()
+        silence.end()
     await send({"type": "http.response.body", "body": b""})
+
+
+class _Silence:
+    """Filled with comments. One timer, and a task only for a comment: most streams are never silent."""
+
+    def __init__(self, send: Send, seconds: float) -> None:
+        self._send = send
+        self._seconds = seconds
+        self._loop = asyncio.get_running_loop()
+        self._since = self._loop.time()
+        self._comment: asyncio.Task[None] | None = None
+        self._timer = self._loop.call_later(seconds, self._look)
+
+    def broken(self) -> None:
+        self._since = self._loop.time()
+
+    def end(self) -> None:
+        self._timer.cancel()
+        if self._comment is not None:
+            self._comment.cancel()
+
+    def _look(self) -> None:
+        if self._loop.time() >= self._since + self._seconds:
+            self.broken()
+            self._comment = self._loop.create_task(_send_part(self._send, _COMMENT))
+        self._timer = self._loop.call_at(self._since + self._seconds, self._look)
+
+
+async def _send_part(send: Send, part: bytes) -> None:
+    await send({"type": "http.response.body", "body": part, "more_body": True})
 
 
 def event(said: object) -> bytes:

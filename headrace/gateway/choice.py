@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -114,8 +114,8 @@ class Choices:
             # Triton keeps whole answers too: this scope is nobody else's.
             job = replace(job, question=replace(job.question, cache_scope=new_id()))
 
-        def source(began: Callable[[], None]) -> AsyncGenerator[Chunk]:
-            return self._upstream.run(job, began)
+        def source(began: Callable[[], None], came: Callable[[Chunk], None]) -> Awaitable[None]:
+            return self._upstream.run(job, began, came)
 
         def keep(chunks: Sequence[Chunk]) -> None:
             if key is not None and wish.write:

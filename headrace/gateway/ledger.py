@@ -97,7 +97,10 @@ class Ledger:
 
     async def close(self, entry: Entry, choices: Sequence[Choice]) -> None:
         """Settles and records it, even if who asked is cancelled meanwhile."""
-        await asyncio.shield(self._kept(self._close(entry, choices)))
+        if entry.settling is not None and entry.settling.done():
+            await self._close(entry, choices)  # which is cancelled without harm: it only waits for the audit log
+        else:
+            await asyncio.shield(self._kept(self._close(entry, choices)))
 
     async def drained(self) -> None:
         """Waits for what is being closed."""
@@ -170,12 +173,17 @@ class Ledger:
 
 async def _closed(entry: Entry, choices: Sequence[Choice]) -> list[Owed]:
     """What is owed for each; one that fails to close does not keep the others from it."""
-    closing = (choice.close(entry.abandoned) for choice in choices)
-    closed = await asyncio.gather(*closing, return_exceptions=True)
-    for one in closed:
-        if isinstance(one, BaseException):
-            log.error("a choice did not close", request_id=entry.call.request_id, exc_info=one)
-    return [one for one in closed if not isinstance(one, BaseException)]
+    closing = [_tried(entry, choice) for choice in choices]
+    closed = [await closing[0]] if len(closing) == 1 else await asyncio.gather(*closing)
+    return [owed for owed in closed if owed is not None]
+
+
+async def _tried(entry: Entry, choice: Choice) -> Owed | None:
+    try:
+        return await choice.close(entry.abandoned)
+    except Exception:
+        log.exception("a choice did not close", request_id=entry.call.request_id)
+        return None
 
 
 def _limits(settings: Settings) -> Limits:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from headrace.admission.admission import SHORTEST_RETRY, Admission
@@ -49,10 +48,9 @@ class Upstream:
         if places > 1:
             self._admission.check(job.tenant, job.priority, job.work, places)
 
-    async def run(self, job: Job, began: Callable[[], None]) -> AsyncGenerator[Chunk]:
-        """The chunks of a stream, or one that is the whole answer. Read it within `contextlib.aclosing`.
-
-        `began` is called when it has its place in the engine.
+    async def run(self, job: Job, began: Callable[[], None], came: Callable[[Chunk], None]) -> None:
+        """`came` is given the chunks of a stream, or one that is the whole answer; `began` is called before, when
+        it has its place in the engine. Returns after the last chunk.
 
         Raises `Overloaded`, `DeadlineExceeded`, `Unavailable`, and what the steps in Triton say.
         """
@@ -65,27 +63,28 @@ class Upstream:
                 admitted = True
                 job.admitted()
                 began()
-                async with aclosing(self._answer(job, ticket)) as chunks:
-                    async for chunk in chunks:
-                        yield chunk
+                await self._answer(job, ticket, came)
         finally:
             if not admitted:
                 self._circuit.unknown()
 
-    async def _answer(self, job: Job, ticket: Ticket) -> AsyncGenerator[Chunk]:
+    async def _answer(self, job: Job, ticket: Ticket, came: Callable[[Chunk], None]) -> None:
         """Tells the circuit, as soon as it is known, whether Triton is there."""
         told = False
+
+        def take(chunk: Chunk) -> None:
+            nonlocal told
+            if not told:
+                told = True
+                self._circuit.succeeded()
+                if job.stream:
+                    ticket.first()
+            if chunk.finish_reason is not None:
+                ticket.done(chunk.completion_tokens or 0)
+            came(chunk)
+
         try:
-            async with aclosing(self._chunks(job, ticket)) as chunks:
-                async for chunk in chunks:
-                    if not told:
-                        told = True
-                        self._circuit.succeeded()
-                        if job.stream:
-                            ticket.first()
-                    if chunk.finish_reason is not None:
-                        ticket.done(chunk.completion_tokens or 0)
-                    yield chunk
+            await self._ask(job, take)
         except Unavailable as error:
             told = True
             if isinstance(error, QueueFull):
@@ -111,12 +110,9 @@ class Upstream:
         else:
             self._circuit.unknown()
 
-    def _chunks(self, job: Job, ticket: Ticket) -> AsyncGenerator[Chunk]:
-        if job.stream:
-            trace = job.traceparent, job.tracestate
-            return self._client.stream(job.question, job.request_id, ticket.leave, *trace)
-        return self._whole(job)
-
-    async def _whole(self, job: Job) -> AsyncGenerator[Chunk]:
+    async def _ask(self, job: Job, came: Callable[[Chunk], None]) -> None:
         trace = job.traceparent, job.tracestate
-        yield await self._client.answer(job.question, job.seconds, job.request_id, *trace)
+        if job.stream:
+            await self._client.receive(job.question, came, job.request_id, *trace)
+        else:
+            came(await self._client.answer(job.question, job.seconds, job.request_id, *trace))

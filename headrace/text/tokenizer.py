@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,8 @@ import tokenizers
 
 from headrace.errors import StartupError
 
+# Else a text alone would be given to a pool of threads, as if it were many.
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 _BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 
@@ -20,6 +23,11 @@ def _byte_level_alphabet() -> dict[str, int]:
     plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in plain]
     return {chr(byte): byte for byte in plain} | {chr(256 + n): byte for n, byte in enumerate(others)}
+
+
+def _ids(tokenizer: tokenizers.Tokenizer, text: str) -> list[int]:
+    """Without the places of the tokens in the text, which nobody asks for and which take a quarter of the time."""
+    return tokenizer.encode_batch_fast([text], add_special_tokens=False)[0].ids
 
 
 class Tokenizer:
@@ -52,7 +60,7 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Ids of a text in which control tokens count as such."""
-        return self._tokenizer.encode(text, add_special_tokens=False).ids
+        return _ids(self._tokenizer, text)
 
     @cached_property
     def _plain(self) -> tokenizers.Tokenizer:
@@ -63,7 +71,7 @@ class Tokenizer:
 
     def encode_plain(self, text: str) -> list[int]:
         """Ids of a text in which control tokens are nothing but characters."""
-        return self._plain.encode(text, add_special_tokens=False).ids
+        return _ids(self._plain, text)
 
     def special_id(self, token: str) -> int:
         return self._special[token]

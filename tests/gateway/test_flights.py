@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from contextlib import aclosing
 
 import pytest
@@ -27,7 +27,7 @@ class Engine:
         for _ in range(count):
             self._steps.release()
 
-    async def run(self, began: Callable[[], None]) -> AsyncGenerator[Chunk]:
+    async def run(self, began: Callable[[], None], came: Callable[[Chunk], None]) -> None:
         self.runs += 1
         began()
         try:
@@ -36,8 +36,8 @@ class Engine:
                 if place == self._fails_at:
                     raise Unavailable("the engine ended during this request")
                 last = place == len(PIECES) - 1
-                yield Chunk(text=text, finish_reason="stop" if last else None, completion_tokens=10 * (place + 1))
-        except (GeneratorExit, asyncio.CancelledError):
+                came(Chunk(text=text, finish_reason="stop" if last else None, completion_tokens=10 * (place + 1)))
+        except asyncio.CancelledError:
             self.stopped += 1
             raise
 
@@ -160,8 +160,8 @@ async def test_a_failure_reaches_all_and_is_not_kept() -> None:
 
 
 async def test_an_answer_without_an_end_is_not_kept() -> None:
-    async def cut(_: Callable[[], None]) -> AsyncGenerator[Chunk]:
-        yield Chunk(text="The ")
+    async def cut(_: Callable[[], None], came: Callable[[Chunk], None]) -> None:
+        came(Chunk(text="The "))
 
     kept = list[list[Chunk]]()
     seat, _ = Flights().board(b"key", cut, kept.append)

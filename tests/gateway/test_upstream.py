@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import aclosing
 
 import pytest
 
 from headrace.admission import Admission, AdmissionConfig
-from headrace.client import Client, Question
+from headrace.client import Chunk, Client, Question
 from headrace.errors import InvalidRequest, Overloaded, Unavailable
 from headrace.gateway.circuit import Circuit
 from headrace.gateway.ids import new_id
@@ -35,8 +34,9 @@ class Ways:
         return self.circuit.state
 
     async def ask(self, stream: bool = True, deadline: float | None = None) -> str:
-        async with aclosing(self.upstream.run(job(stream, deadline), lambda: None)) as chunks:
-            return "".join([chunk.text async for chunk in chunks])
+        chunks: list[Chunk] = []
+        await self.upstream.run(job(stream, deadline), lambda: None, chunks.append)
+        return "".join(chunk.text for chunk in chunks)
 
 
 def job(stream: bool = True, deadline: float | None = None, patience: float = SECONDS) -> Job:
@@ -126,19 +126,15 @@ async def test_a_triton_that_hangs_opens_the_circuit_when_our_own_patience_ends(
     triton.pieces, triton.ends = (), False
     for _ in range(2):
         with pytest.raises(TimeoutError):
-            async with (
-                asyncio.timeout(0.2),
-                aclosing(ways.upstream.run(job(stream, patience=patience), lambda: None)) as chunks,
-            ):
-                await anext(chunks)
+            async with asyncio.timeout(0.2):
+                await ways.upstream.run(job(stream, patience=patience), lambda: None, lambda _: None)
     assert ways.state == state
 
 
 async def test_the_place_is_free_when_the_engine_has_done_its_work(triton: FakeTriton, ways: Ways) -> None:
-    async with aclosing(ways.upstream.run(job(), lambda: None)) as chunks, asyncio.timeout(SECONDS):
-        assert (await anext(chunks)).text == "a"
-        while ways.admission.stats().in_flight:  # noqa: ASYNC110 - nobody tells
-            await asyncio.sleep(0.01)
-        assert not triton.running
-        assert "".join([chunk.text async for chunk in chunks]) == "bc"
+    taken: list[int] = []
+    async with asyncio.timeout(SECONDS):
+        await ways.upstream.run(job(), lambda: None, lambda _: taken.append(ways.admission.stats().in_flight))
+    assert taken == [1, 1, 1]
+    assert not triton.running
     assert ways.admission.stats().in_flight == 0

@@ -7,14 +7,13 @@ prompt and its tokens are owed once: by who has been on board longest, as long a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import NamedTuple
 
 from headrace.client import Chunk
 
-Source = Callable[[Callable[[], None]], AsyncGenerator[Chunk]]
-"""Is given what to call when the engine has taken the prompt."""
+Source = Callable[[Callable[[], None], Callable[[Chunk], None]], Awaitable[None]]
+"""Is given what to call when the engine has taken the prompt, and with each piece. Ends after the last one."""
 
 
 class Owed(NamedTuple):
@@ -75,13 +74,14 @@ class Flight:
         await asyncio.wait({self._task})
 
     async def _fly(self, source: Source) -> None:
-        async with aclosing(source(self._begin)) as chunks:
-            async for chunk in chunks:
-                self.chunks.append(chunk)
-                self._notify()
+        await source(self._begin, self._came)
 
     def _begin(self) -> None:
         self.began = True
+
+    def _came(self, chunk: Chunk) -> None:
+        self.chunks.append(chunk)
+        self._notify()
 
     def _end(
         self,
