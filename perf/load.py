@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol, Self, TypeVar
 
 import grpc
-from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from headrace.client import STREAM_MODEL, Question, tensors
 from headrace.client.connection import one_request_stream
+from headrace.client.protocol import service_pb2, service_pb2_grpc
 from headrace.client.tensors import INT32, Message, Outputs
 from headrace.errors import HeadraceError
 from perf.prompts import Prompt

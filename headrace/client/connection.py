@@ -13,9 +13,9 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Any, Self, TypeAlias
 
 import grpc
-from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from headrace.client import failures, tensors
+from headrace.client.protocol import service_pb2, service_pb2_grpc
 from headrace.client.question import Chunk, Question
 from headrace.client.tensors import BOOL, Message, Outputs
 from headrace.errors import EngineFailed, HeadraceError, Unavailable

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tritonclient.grpc import service_pb2
-
 from headrace.client import tensors
+from headrace.client.protocol import service_pb2
 from headrace.client.tensors import BOOL, BYTES, FP32, INT32, UINT64, Kind, Message, Outputs
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import grpc
-from tritonclient.grpc import service_pb2_grpc
 
+from headrace.client.protocol import service_pb2_grpc
 from headrace.errors import StartupError
 from headrace.gateway.door import Door
 from headrace.gateway.v2.about import About

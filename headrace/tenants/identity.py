@@ -5,17 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from headrace.errors import Forbidden, Unauthenticated
 from headrace.tenants.credentials import Credentials
-from headrace.tenants.file import IssuerSection, Tenants
-from headrace.tenants.jwks import KeySet, loader
-from headrace.tenants.jwt_tokens import Tokens
+from headrace.tenants.file import Tenants
 from headrace.tenants.keys import PREFIX
 from headrace.tenants.live import LiveTenants
 from headrace.tenants.settings import ANONYMOUS, Settings
+
+if TYPE_CHECKING:
+    from headrace.tenants.issuers import Issuers
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,8 @@ class Authenticator:
         """`now`: seconds since 1970."""
         self._live = live
         self._now = now
-        self._tokens = Tokens(now)
-        self._key_sets: dict[tuple[IssuerSection, Path], KeySet] = {}
+        self._issuers: Issuers | None = None
+        """None while no tenant has any."""
         self._tenants: Tenants | None = None
 
     def start(self) -> None:
@@ -43,8 +43,8 @@ class Authenticator:
         self.current()
 
     def close(self) -> None:
-        for key_set in self._key_sets.values():
-            key_set.close()
+        if self._issuers is not None:
+            self._issuers.close()
         self._live.close()
 
     async def authenticate(self, shown: Credentials) -> Identity:
@@ -74,7 +74,9 @@ class Authenticator:
         return settings
 
     async def _by_token(self, text: str, tenants: Tenants) -> Identity:
-        token = await self._tokens.check(text)
+        if self._issuers is None:
+            raise Unauthenticated("token: no issuer (iss) of tokens is trusted here; send an API key")
+        token = await self._issuers.check(text)
         settings = tenants.settings.get(token.tenant)
         if settings is None:
             raise Forbidden("the tenant that the token names is not known here; ask those who run this service")
@@ -89,19 +91,12 @@ class Authenticator:
         return tenants
 
     def _trust(self, tenants: Tenants) -> None:
-        """Issuers that stay as they were keep their keys."""
-        old, self._key_sets = self._key_sets, {}
-        for issuer in tenants.issuers:
-            name = issuer, tenants.folder
-            self._key_sets[name] = old.pop(name) if name in old else self._new(*name)
-        for gone in old.values():
-            gone.close()
-        self._tokens.trust({issuer.issuer: (issuer, keys) for (issuer, _), keys in self._key_sets.items()})
+        if tenants.issuers and self._issuers is None:
+            from headrace.tenants.issuers import Issuers  # 9 MB, which who has only API keys does not need
 
-    def _new(self, issuer: IssuerSection, folder: Path) -> KeySet:
-        key_set = KeySet(loader(issuer, folder), issuer.refresh_seconds, self._tokens.forget)
-        key_set.start()
-        return key_set
+            self._issuers = Issuers(self._now)
+        if self._issuers is not None:
+            self._issuers.trust(tenants)
 
 
 def _anonymous(tenants: Tenants, shown: Credentials) -> Identity:

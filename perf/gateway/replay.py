@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import uvloop
-from tritonclient.grpc import service_pb2
 
 from headrace.client import STREAM_MODEL
+from headrace.client.protocol import service_pb2
 from headrace.client.tensors import BYTES, FP32, INT32
 from perf.core.plan import PROMPT_TOKENS
 

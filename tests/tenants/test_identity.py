@@ -16,6 +16,7 @@ from headrace import logs
 from headrace.errors import Forbidden, HeadraceError, InvalidRequest, Unauthenticated
 from headrace.tenants.credentials import Credentials
 from headrace.tenants.identity import Authenticator, Identity
+from headrace.tenants.jwks import KeySet
 from headrace.tenants.live import LOOK_SECONDS, LiveTenants
 from tests.tenants.key_server import KeyServer
 from tests.tenants.made_up import GOOD, KEYS, SECRET, written
@@ -32,6 +33,11 @@ class Clock:
 
     def __call__(self) -> float:
         return self.seconds
+
+
+def key_sets(asked: Authenticator) -> list[KeySet]:
+    assert asked._issuers is not None
+    return list(asked._issuers._key_sets.values())
 
 
 @pytest.fixture
@@ -171,7 +177,7 @@ async def test_a_reload_keeps_the_keys_of_issuers_that_stay(
     reread(live, clock)
     with pytest.raises(Unauthenticated, match=r"issuer \(iss\) is not trusted"):
         await asked.authenticate(token)
-    assert not asked._key_sets
+    assert not key_sets(asked)
     asked.close()
 
 
@@ -182,7 +188,7 @@ async def test_a_key_that_the_issuer_took_back_is_refused_though_its_token_was_g
     token = bearer(RS256.token(**TIMES))
     await asked.authenticate(token)
     (tmp_path / "keys.json").write_bytes(jwks(signer("ES256").jwk()))
-    [keys] = asked._key_sets.values()
+    [keys] = key_sets(asked)
     await keys._fetch()
     with pytest.raises(Unauthenticated, match="has no key of this kid"):
         await asked.authenticate(token)
@@ -221,7 +227,7 @@ async def test_no_secret_is_in_a_log_or_an_error(
 
     await ask_all()
     server.status, server.body = 200, jwks(RS256.jwk())
-    [keys] = asked._key_sets.values()
+    [keys] = key_sets(asked)
     await keys._fetch()
     await ask_all()
     written(tmp_path, GOOD.replace("display_name: Acme", f"{KEY}: 1"))

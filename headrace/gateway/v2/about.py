@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from google.protobuf.message import Message
-from tritonclient.grpc import service_pb2
 
 from headrace import __version__
 from headrace.client import PUBLIC_MODELS, STREAM_MODEL, Client
+from headrace.client.protocol import service_pb2
 from headrace.errors import NotFound
 from headrace.gateway.metrics import Hits
 

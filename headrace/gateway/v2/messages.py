@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tritonclient.grpc import service_pb2
-
 from headrace.client import Chunk
+from headrace.client.protocol import service_pb2
 from headrace.errors import InvalidRequest
 from headrace.gateway.v2 import requests, tensors
 from headrace.gateway.v2.tensors import OUTPUTS, Tensor, Values

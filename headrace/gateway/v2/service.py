@@ -6,9 +6,8 @@ from collections.abc import AsyncIterator, Awaitable
 from contextlib import aclosing
 from typing import Any
 
-from tritonclient.grpc import service_pb2, service_pb2_grpc
-
 from headrace.client import PUBLIC_MODELS, STREAM_MODEL, UNARY_MODEL
+from headrace.client.protocol import service_pb2, service_pb2_grpc
 from headrace.errors import EngineFailed, HeadraceError, InvalidRequest
 from headrace.gateway.door import Door
 from headrace.gateway.v2.about import About

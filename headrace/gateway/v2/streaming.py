@@ -9,9 +9,9 @@ from functools import partial
 from typing import Any
 
 import structlog
-from tritonclient.grpc import service_pb2
 
 from headrace import error_codes
+from headrace.client.protocol import service_pb2
 from headrace.errors import HeadraceError, InvalidRequest, Overloaded
 from headrace.gateway.door import Door
 from headrace.gateway.public_errors import public
