@@ -27,7 +27,7 @@ class Gateway:
         self._log_file = log_file
 
     async def start(self) -> ChildProcess:
-        command = [sys.executable, "-m", "headrace", "gateway"]
+        command = [sys.executable, "-m", "headrace.gateway"]
         return await ChildProcess.start(
             command, self._environment(), lambda line: self._log_file.write_raw("gateway", line)
         )

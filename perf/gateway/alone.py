@@ -44,7 +44,7 @@ def gateway_alone(config: Config, pieces: int, tokens_each: int) -> Iterator[Alo
         if server.stdin is None or server.stdout is None:
             raise ValueError("the process needs pipes for stdin and stdout")
         triton = f"127.0.0.1:{int(server.stdout.readline())}"
-        command = [sys.executable, "-m", "headrace", "gateway", "--triton", triton, "--audit", f"{folder}/audit"]
+        command = [sys.executable, "-m", "headrace.gateway", "--triton", triton, "--audit", f"{folder}/audit"]
         gateway = subprocess.Popen(command, env=environment(file), stdout=log, stderr=log)
         try:
             _wait(gateway, found["gateway"])
