@@ -40,6 +40,7 @@ class AuditLog:
         """For `open`."""
         self._journal = journal
         self._interval = config.interval_ms / 1000
+        self._durable = config.fsync == "always"
         self._room = asyncio.Semaphore(config.queue)
         self._places = config.queue
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
@@ -65,6 +66,11 @@ class AuditLog:
         """Of the last line. Noted elsewhere, it shows later whether the log still holds it (`verify`)."""
         return self._journal.position
 
+    @property
+    def is_durable(self) -> bool:
+        """A record is to be on disk before the gateway is done with its request."""
+        return self._durable
+
     async def append(self, record: AuditRecord) -> int:
         """The record's number, once it is in the log: on disk under fsync `always`, else with the operating
         system, which keeps it if this process dies. Waits while the queue is full. Who is cancelled meanwhile has
@@ -72,6 +78,10 @@ class AuditLog:
 
         Raises `AuditUnavailable` when it cannot be written, and is not in the log; `TooLarge` above 16 MiB.
         """
+        return await (await self.begin(record))
+
+    async def begin(self, record: AuditRecord) -> asyncio.Future[int]:
+        """As `append`, but waits only while the queue is full: what it returns tells the rest."""
         if self._closing:
             raise AuditUnavailable("the audit log is closed: nothing may be served any more")
         fields = encode(record)
@@ -83,10 +93,9 @@ class AuditLog:
         except asyncio.CancelledError:
             self._hand_over(entry)
             raise
-        try:
-            return await self._hand_over(entry)
-        finally:
-            self._room.release()
+        done = self._hand_over(entry)
+        done.add_done_callback(lambda _: self._room.release())
+        return done
 
     async def close(self) -> None:
         """Writes what waits, confirms it and lets the folder go. Raises `AuditUnavailable` when that fails."""

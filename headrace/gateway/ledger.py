@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import structlog
@@ -118,10 +119,19 @@ class Ledger:
             await self.settle(entry, choices)
         finally:
             self._observe(entry)
-            try:
-                await self._audit.append(self._record(entry))
-            except AuditUnavailable as error:
-                log.critical("not in the audit log", request_id=entry.call.request_id, problem=str(error))
+            await self._write(entry)
+
+    async def _write(self, entry: Entry) -> None:
+        """No answer waits for its record, unless that has to be on disk first."""
+        unwritten = partial(_unwritten, entry.call.request_id)
+        try:
+            written = await self._audit.begin(self._record(entry))
+            if self._audit.is_durable:
+                await written
+            else:
+                written.add_done_callback(lambda done: unwritten(done.exception()))
+        except AuditUnavailable as error:
+            unwritten(error)
 
     def _record(self, entry: Entry) -> AuditRecord:
         call, terms, identity = entry.call, entry.terms, entry.identity
@@ -169,6 +179,11 @@ class Ledger:
         found = TextHash(self._hash_key)
         found.add(text)
         return found.hex
+
+
+def _unwritten(request_id: str, error: BaseException | None) -> None:
+    if error is not None:
+        log.critical("not in the audit log", request_id=request_id, problem=str(error))
 
 
 async def _closed(entry: Entry, choices: Sequence[Choice]) -> list[Owed]:

@@ -109,7 +109,8 @@ async def opened(tmp_path: Path) -> AsyncIterator[Bench]:
         triton, ticks = FakeTriton(), count()
         address = await parts.enter_async_context(serving(triton))
         client = await parts.enter_async_context(Client(address))
-        audit = await AuditLog.open(AuditConfig(), tmp_path / "audit", None)
+        # So that a request's record is there when the request has ended.
+        audit = await AuditLog.open(AuditConfig(fsync="always"), tmp_path / "audit", None)
         parts.push_async_callback(audit.close)
         limits = MemoryStore(60.0)
         seen: list[Entry] = []
