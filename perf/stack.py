@@ -86,8 +86,7 @@ def running(config: Config, gateway: bool = False) -> Iterator[Stack]:
 
     Raises `StartupError` with the line that `headrace up` printed.
     """
-    config = on_free_ports(config)
-    config = config.model_copy(update={"gateway": config.gateway.model_copy(update={"enabled": gateway})})
+    config = _for_us(on_free_ports(config), gateway)
     with config_file(config) as file:
         began = time.perf_counter()
         _headrace("up", file, _START_SECONDS)
@@ -97,6 +96,13 @@ def running(config: Config, gateway: bool = False) -> Iterator[Stack]:
             _headrace("down", file, _STOP_SECONDS)
         # Only after a good run: its log is what explains a bad one.
         shutil.rmtree(RunFolder.of(config).root, ignore_errors=True)
+
+
+def _for_us(config: Config, gateway: bool) -> Config:
+    """No load balancer has to see that it is about to end."""
+    door = config.gateway.model_copy(update={"enabled": gateway, "unready_seconds": 0.0})
+    server = config.server.model_copy(update={"unready_seconds": 0.0})
+    return config.model_copy(update={"gateway": door, "server": server})
 
 
 def on_free_ports(config: Config) -> Config:

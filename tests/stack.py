@@ -22,6 +22,12 @@ from headrace.worker.protocol import WorkerStats
 from perf.stack import free_ports
 
 _LOG_LINES = 60
+# Most tests are of what is behind the gateway, and no load balancer has to see that a stack is about to end.
+_USUAL = {
+    "HEADRACE_GATEWAY__ENABLED": "false",
+    "HEADRACE_GATEWAY__UNREADY_SECONDS": "0",
+    "HEADRACE_SERVER__UNREADY_SECONDS": "0",
+}
 _COMMAND_SECONDS = 180
 
 
@@ -36,8 +42,7 @@ class Stack:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         if "HEADRACE_HOME" in os.environ:
             kept["HEADRACE_HOME"] = os.environ["HEADRACE_HOME"]
-        # Most tests are of what is behind it.
-        self.environment = kept | ports | {"HEADRACE_GATEWAY__ENABLED": "false"} | settings
+        self.environment = kept | ports | _USUAL | settings
         self.folder = RunFolder(paths.run_folder(self.http_port))
         self.address = f"127.0.0.1:{self.grpc_port}"
 

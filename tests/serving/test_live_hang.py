@@ -34,10 +34,13 @@ def stack(make_stack: MakeStack, tmp_path_factory: pytest.TempPathFactory) -> Dr
 
 async def restarted(stack: DrillStack, part: str, before: int) -> None:
     """Wait until the part has another process and the stack is ready again."""
-    async with asyncio.timeout(60):
-        while stack.status().parts[part].pid in (before, None):  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
-    await stack.until_state("ready")
+    try:
+        async with asyncio.timeout(60):
+            while stack.status().parts[part].pid in (before, None):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        await stack.until_state("ready")
+    except TimeoutError:
+        pytest.fail(f"{part} did not come back\n{stack.last_words()}")
 
 
 @pytest.mark.parametrize("streams", [0, 3])
