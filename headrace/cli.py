@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping
-from functools import partial
+from collections.abc import Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,12 +17,12 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from headrace import __version__, config, paths
+from headrace import __version__, asking, config, paths
 from headrace.audit.cli import app as audit_app
 from headrace.cli_errors import EXIT_FAILED, one_line_errors
-from headrace.client import Chunk, Client, Question
-from headrace.config import API_KEY_ENV, Config
-from headrace.errors import ConfigError, StartupError, Unavailable
+from headrace.client import Chunk, Question
+from headrace.config import Config
+from headrace.errors import ConfigError, StartupError
 from headrace.gateway.cli import gateway
 from headrace.guard.cli import app as guard_app
 from headrace.serving import differences, health, stack
@@ -206,8 +204,8 @@ def ask(
         guard_policy=guard_policy,
     )
     with one_line_errors(), _signals_end_it():
-        client = _client(config.load(config_file))
-        asyncio.run(_cancelled_by_signals(_ask(client, wish, seconds, as_json)))
+        connect = asking.client_of(config.load(config_file))
+        asyncio.run(_cancelled_by_signals(asking.show(connect, wish, seconds, as_json)))
 
 
 @app.command()
@@ -228,43 +226,6 @@ def _running_stacks(settings: Config) -> Iterator[Config]:
             own = settings
         # Its folder says its port; the environment of this command may say another.
         yield own.model_copy(update={"server": own.server.model_copy(update={"http_port": int(root.name)})})
-
-
-def _client(settings: Config) -> Callable[[], Client]:
-    """Of the gateway, or of Triton where there is none. Made within an event loop."""
-    found = addresses(settings)
-    if gateway := found.get("gateway_grpc"):
-        return partial(Client, gateway, gateway=True, api_key=os.environ.get(API_KEY_ENV))
-    return partial(Client, found["grpc"])
-
-
-async def _ask(connect: Callable[[], Client], question: Question, seconds: float, as_json: bool) -> None:
-    text = ""
-    last: Chunk | None = None
-    try:
-        async with (
-            asyncio.timeout(seconds),
-            connect() as client,
-            contextlib.aclosing(client.stream(question)) as chunks,
-        ):
-            async for last in chunks:
-                text += last.text
-                if not as_json:
-                    sys.stdout.write(last.text)
-                    sys.stdout.flush()
-    except TimeoutError:
-        raise Unavailable(f"no whole answer within {seconds:g} s, so it was stopped; see --timeout") from None
-    finally:
-        if text and not as_json:
-            typer.echo()
-    if as_json and last is not None:
-        answer = {
-            "text": text,
-            "finish_reason": last.finish_reason,
-            "prompt_tokens": last.prompt_tokens,
-            "completion_tokens": last.completion_tokens,
-        }
-        typer.echo(json.dumps(answer, ensure_ascii=False))
 
 
 def _print_ready(settings: Config, answer: Chunk, seconds: float) -> None:

@@ -28,7 +28,7 @@ from perf.stack import Stack, config_file, end_on_sigterm, running, without_guar
 
 PAGE = paths.PROJECT / "docs" / "gateway.md"
 TRIAL = records.GATEWAY_RESULTS.with_name("gateway-trial.jsonl")
-_ROUNDS, _OVERLOAD_ROUNDS, _ENGINE_ROUNDS, _MEMORY_ROUNDS = 10, 6, 12, 3
+_ROUNDS, _OVERLOAD_ROUNDS, _ENGINE_ROUNDS, _MEMORY_ROUNDS = 10, 6, 12, 6
 _PLACES = 1200
 """More than any part has in flight: it is not admission that is measured."""
 console = Console(highlight=False)

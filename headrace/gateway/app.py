@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 
-import structlog
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.routing import Route, Router
@@ -21,12 +20,11 @@ from headrace.gateway.http_server import FULL
 from headrace.gateway.odd_requests import SECURITY
 from headrace.gateway.openai.completions import ChatCompletion, TextCompletion
 from headrace.gateway.openai.models import Models
+from headrace.gateway.public_errors import defect
 from headrace.gateway.site import routes as site_routes
 from headrace.gateway.v2.about import About
 from headrace.gateway.v2.inference import Generate, GenerateStream, Infer
 from headrace.gateway.v2.information import routes as v2_routes
-
-log = structlog.get_logger()
 
 
 class WrongMethod(InvalidRequest):
@@ -104,9 +102,8 @@ class Edge:
             methods = (error.headers or {}).get("Allow", "")
             wrong = WrongMethod("method", f"{scope['method']}; expected {methods}")
             await _tell(wrong, scope, sending, started, [(b"allow", methods.encode())])
-        except Exception:
-            log.exception("a defect in the gateway", path=scope["path"])
-            await _tell(HeadraceError("a defect; the gateway's log has it"), scope, sending, started)
+        except Exception as error:  # noqa: BLE001 - it is logged
+            await _tell(defect(scope["path"], error), scope, sending, started)
 
     def _check(self, method: str, headers: Headers, full: bool) -> None:
         if full:

@@ -8,7 +8,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from typing import Literal
 
-import structlog
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
@@ -20,10 +19,9 @@ from headrace.gateway.answers import Body
 from headrace.gateway.ask import Ask, Call
 from headrace.gateway.door import Door
 from headrace.gateway.exchange import Exchange, Piece
+from headrace.gateway.public_errors import defect
 from headrace.limits.headers import Headers
 from headrace.tenants.identity import Identity
-
-log = structlog.get_logger()
 
 
 class HttpExchange(ABC):
@@ -67,9 +65,8 @@ class HttpExchange(ABC):
                     await answering
         except HeadraceError as error:
             await self._fail(error)
-        except Exception:
-            log.exception("a defect in the gateway", path=self.request.url.path)
-            await self._fail(HeadraceError("a defect; the gateway's log has it"))
+        except Exception as error:  # noqa: BLE001 - it is logged
+            await self._fail(defect(self.request.url.path, error))
 
     async def _who(self) -> Identity:
         return await self.door.identity(self.request)

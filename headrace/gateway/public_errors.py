@@ -21,6 +21,12 @@ def public(error: HeadraceError, request_id: str | None = None) -> HeadraceError
     return _Public(error, error.public if request_id is None else f"{error.public} (request {request_id})")
 
 
+def defect(asked: str, error: Exception) -> HeadraceError:
+    """What a client hears of what nobody expected; the log hears all. `asked`: an address or a method."""
+    log.error("a defect in the gateway", asked=asked, exc_info=error)
+    return HeadraceError("a defect; the gateway's log has it")
+
+
 class _Public(HeadraceError):
     """Means what `error` means."""
 

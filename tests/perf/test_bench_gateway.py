@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from headrace import config
-from perf import machine
+from perf import bench_gateway, machine, records, report
 from perf.gateway import added, capacity, engine, findings, hits, leaving, open_streams, overload
 from perf.gateway.chat import ChatClient, chat_request
 from perf.gateway.replay import Replay, answer
@@ -20,6 +20,14 @@ from perf.records import Recorder, read_last_run
 from tests.gateway_stack import GatewayStack
 
 PROMPT = Prompt("What is the capital of France?", ())
+
+
+def test_the_page_shows_the_last_run() -> None:
+    text = bench_gateway.PAGE.read_text("utf-8")
+    run = read_last_run(records.GATEWAY_RESULTS)
+    assert text == report.filled(bench_gateway.PAGE, text, report.required_rows(findings.required(run)))
+    triton = [f"{one.estimate.value:.2f}" for one in findings.informative(run) if one.title.startswith("Triton /")]
+    assert f"keeps {triton[0]} at C=8 and {triton[1]} at C=16" in text
 
 
 async def test_a_replayed_answer_is_read_as_triton_s() -> None:

@@ -8,7 +8,6 @@ from contextlib import aclosing
 from typing import Any
 
 import grpc
-import structlog
 from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
@@ -26,8 +25,6 @@ from headrace.limits.headers import Headers as Pairs
 from headrace.limits.headers import refused
 from headrace.tenants.credentials import Credentials, is_loopback
 from headrace.tenants.identity import Identity
-
-log = structlog.get_logger()
 
 
 class GrpcCall:
@@ -117,12 +114,6 @@ def _host(peer: str) -> str:
 
 def as_metadata(pairs: Pairs) -> tuple[tuple[str, str], ...]:
     return tuple((name.decode(), value.decode()) for name, value in pairs)
-
-
-def defect(method: str, error: Exception) -> HeadraceError:
-    """What a client hears of what nobody expected; the log hears all."""
-    log.error("a defect in the gateway", method=method, exc_info=error)
-    return HeadraceError("a defect; the gateway's log has it")
 
 
 async def refuse(context: Any, error: HeadraceError, pairs: Pairs | None = None) -> None:

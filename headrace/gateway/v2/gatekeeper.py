@@ -15,7 +15,8 @@ from headrace.errors import HeadraceError
 from headrace.gateway import connection, told
 from headrace.gateway.ask import Ask
 from headrace.gateway.door import Door
-from headrace.gateway.v2.calls import defect, headers_of, refuse, who
+from headrace.gateway.public_errors import defect
+from headrace.gateway.v2.calls import headers_of, refuse, who
 from headrace.tenants.identity import Identity
 
 _FOR_ALL = frozenset({"ServerLive", "ServerReady", "ServerMetadata"})

@@ -10,8 +10,9 @@ from headrace.client import PUBLIC_MODELS, STREAM_MODEL, UNARY_MODEL
 from headrace.client.protocol import service_pb2, service_pb2_grpc
 from headrace.errors import EngineFailed, HeadraceError, InvalidRequest
 from headrace.gateway.door import Door
+from headrace.gateway.public_errors import defect
 from headrace.gateway.v2.about import About
-from headrace.gateway.v2.calls import GrpcCall, as_metadata, defect, refuse
+from headrace.gateway.v2.calls import GrpcCall, as_metadata, refuse
 from headrace.gateway.v2.streaming import answer_all
 
 

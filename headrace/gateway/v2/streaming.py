@@ -14,8 +14,8 @@ from headrace import error_codes
 from headrace.client.protocol import service_pb2
 from headrace.errors import HeadraceError, InvalidRequest, Overloaded
 from headrace.gateway.door import Door
-from headrace.gateway.public_errors import public
-from headrace.gateway.v2.calls import GrpcCall, defect, refuse
+from headrace.gateway.public_errors import defect, public
+from headrace.gateway.v2.calls import GrpcCall, refuse
 from headrace.gateway.v2.requests import MOST_ID
 from headrace.gateway.v2.room import Room
 from headrace.gateway.v2.unread import Patience
