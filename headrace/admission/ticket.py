@@ -57,7 +57,7 @@ class Ticket(Waiting):
         self.leave()
 
     def leave(self) -> None:
-        """Gives the place back: the engine has done its work, though who reads it may not have. Once."""
+        """Gives the place back. Once."""
         if self.held:
             self.held = False
             self._door.leave(self)

@@ -20,10 +20,10 @@ class AuditConfig(Section):
     folder: Path | None = None
     """Only one gateway writes to it. None: `audit` in the stack's run folder."""
     fsync: Literal["always", "interval", "never"] = "interval"
-    """always: on disk before the gateway is done with the request, though over HTTP the answer may have been sent
-    by then. interval: with the operating system within moments, so that a crash of the gateway loses only what
-    ended right before; on disk `interval_ms` later at most, until when a crash of the machine loses it. never:
-    left to the operating system."""
+    """always: on disk before the gateway is done with the request, though its answer may have been sent by then,
+    unless it is a whole one over gRPC. interval: with the operating system within moments, so that a crash of the
+    gateway loses what ended right before (while a disk hangs, up to `queue` records); on disk `interval_ms` later
+    at most, until when a crash of the machine loses it. never: left to the operating system."""
     interval_ms: float = Field(50.0, ge=1, le=60_000)
     """Also how often the head, which tells that the last lines are gone, is written; under `always` at once."""
     segment_mb: float = Field(64.0, gt=0, le=4096)

@@ -7,7 +7,7 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,8 +80,13 @@ class AuditLog:
         """
         return await (await self.begin(record))
 
-    async def begin(self, record: AuditRecord) -> asyncio.Future[int]:
-        """As `append`, but waits only while the queue is full: what it returns tells the rest."""
+    async def begin(
+        self, record: AuditRecord, on_failure: Callable[[BaseException], None] | None = None
+    ) -> asyncio.Future[int]:
+        """As `append`, but waits only while the queue is full: what it returns tells the rest.
+
+        `on_failure` is told why the record is not in the log, also if who waits for room is cancelled.
+        """
         if self._closing:
             raise AuditUnavailable("the audit log is closed: nothing may be served any more")
         fields = encode(record)
@@ -91,10 +96,11 @@ class AuditLog:
         try:
             await self._room.acquire()
         except asyncio.CancelledError:
-            self._hand_over(entry)
+            _tell_failure(self._hand_over(entry), on_failure)
             raise
         done = self._hand_over(entry)
         done.add_done_callback(lambda _: self._room.release())
+        _tell_failure(done, on_failure)
         return done
 
     async def close(self) -> None:
@@ -153,6 +159,14 @@ class AuditLog:
     def _tell(self, group: Sequence[_Waiting], before: int, written: int, problem: str) -> None:
         with contextlib.suppress(RuntimeError):  # the loop ended without closing the log
             self._loop.call_soon_threadsafe(_settle, group, before, written, problem)
+
+
+def _tell_failure(done: asyncio.Future[int], on_failure: Callable[[BaseException], None] | None) -> None:
+    def look(done: asyncio.Future[int]) -> None:
+        if on_failure is not None and not done.cancelled() and (error := done.exception()) is not None:
+            on_failure(error)
+
+    done.add_done_callback(look)
 
 
 def _settle(group: Sequence[_Waiting], before: int, written: int, problem: str) -> None:

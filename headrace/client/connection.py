@@ -145,14 +145,20 @@ class Client:
         try:
             await asyncio.wait({reading})
             reading.result()
-            if not finished:
-                raise EngineFailed(f"{self._address} ended the stream before the answer was complete")
+        except HeadraceError:
+            raise
+        except Exception:  # ours, in `came`: the engine does not know of it
+            with contextlib.suppress(HeadraceError):
+                await self.stop(request_id)
+            raise
         finally:
             left = True
             if finished:
                 await _end(reading)
             else:
                 await self._stop_until_ended(request_id, reading)
+        if not finished:
+            raise EngineFailed(f"{self._address} ended the stream before the answer was complete")
 
     async def stop(self, request_id: str, seconds: float = _STOP_SECONDS) -> None:
         """Stop every running request with this id. Unknown ids are ignored."""
@@ -182,7 +188,7 @@ class Client:
                 await _ended(call, min(pause, max(0.0, deadline - clock())))
                 pause *= 2
         finally:
-            call.cancel()
+            call.cancel()  # a task that has ended forgets an error that nobody has asked for
             await _ended(call)
 
     def _with(self, traceparent: str, tracestate: str) -> _Metadata:
@@ -230,11 +236,15 @@ async def _end(task: asyncio.Task[Any]) -> None:
 async def _ended(call: _Call, seconds: float | None = None) -> bool:
     """Whether it ends within this time. Who waits may be cancelled: that does not end the call."""
     if not call.done():
-        ended = asyncio.Event()
-        call.add_done_callback(lambda _: ended.set())
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await ended.wait()
+        ended = asyncio.get_running_loop().create_future()
+
+        def note(_: object) -> None:
+            if not ended.done():
+                ended.set_result(None)
+
+        call.add_done_callback(note)
+        # Not asyncio.timeout: that of Python 3.11.2 fails in a task that was cancelled.
+        await asyncio.wait((ended,), timeout=seconds)
     return bool(call.done())
 
 

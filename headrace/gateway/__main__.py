@@ -6,5 +6,8 @@ import typer
 
 from headrace.gateway.cli import gateway
 
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app.command()(gateway)
+
 if __name__ == "__main__":
-    typer.run(gateway)
+    app()

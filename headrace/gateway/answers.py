@@ -81,7 +81,8 @@ class _Silence:
     def _look(self) -> None:
         if self._loop.time() >= self._since + self._seconds:
             self.broken()
-            self._comment = self._loop.create_task(_send_part(self._send, _COMMENT))
+            if self._comment is None or self._comment.done():  # else it was not read yet
+                self._comment = self._loop.create_task(_send_part(self._send, _COMMENT))
         self._timer = self._loop.call_at(self._since + self._seconds, self._look)
 
 

@@ -99,7 +99,7 @@ class Ledger:
     async def close(self, entry: Entry, choices: Sequence[Choice]) -> None:
         """Settles and records it, even if who asked is cancelled meanwhile."""
         if entry.settling is not None and entry.settling.done():
-            await self._close(entry, choices)  # which is cancelled without harm: it only waits for the audit log
+            await self._close(entry, choices)  # which is cancelled without harm: the record is handed over at once
         else:
             await asyncio.shield(self._kept(self._close(entry, choices)))
 
@@ -122,16 +122,15 @@ class Ledger:
             await self._write(entry)
 
     async def _write(self, entry: Entry) -> None:
-        """No answer waits for its record, unless that has to be on disk first."""
+        """Its end waits for its record only if that has to be on disk first."""
         unwritten = partial(_unwritten, entry.call.request_id)
         try:
-            written = await self._audit.begin(self._record(entry))
-            if self._audit.is_durable:
-                await written
-            else:
-                written.add_done_callback(lambda done: unwritten(done.exception()))
+            written = await self._audit.begin(self._record(entry), unwritten)
         except AuditUnavailable as error:
             unwritten(error)
+        else:
+            if self._audit.is_durable:
+                await asyncio.wait((written,))  # who is cancelled meanwhile leaves it as it is
 
     def _record(self, entry: Entry) -> AuditRecord:
         call, terms, identity = entry.call, entry.terms, entry.identity
@@ -181,9 +180,8 @@ class Ledger:
         return found.hex
 
 
-def _unwritten(request_id: str, error: BaseException | None) -> None:
-    if error is not None:
-        log.critical("not in the audit log", request_id=request_id, problem=str(error))
+def _unwritten(request_id: str, error: BaseException) -> None:
+    log.critical("not in the audit log", request_id=request_id, problem=str(error))
 
 
 async def _closed(entry: Entry, choices: Sequence[Choice]) -> list[Owed]:

@@ -92,7 +92,9 @@ class Authenticator:
 
     def _trust(self, tenants: Tenants) -> None:
         if tenants.issuers and self._issuers is None:
-            from headrace.tenants.issuers import Issuers  # 9 MB, which who has only API keys does not need
+            from headrace.tenants.issuers import (
+                Issuers,  # 9 MB and a moment, which who has only API keys does not need
+            )
 
             self._issuers = Issuers(self._now)
         if self._issuers is not None:

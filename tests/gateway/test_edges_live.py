@@ -248,7 +248,9 @@ def test_no_key_and_no_text_is_in_any_log(gateway_stack: GatewayStack) -> None:
     key = {"authorization": f"Bearer {gateway_stack.keys['acme']}"}
     post(gateway_stack, CHAT, body(messages=[{"role": "user", "content": secret}]), **key)
     post(gateway_stack, CHAT, body(messages=[{"role": "user", "content": secret}], n=99), **key)
-    post(gateway_stack, f"{CHAT}?key={gateway_stack.keys['acme']}", body())
+    name = f"last-{uuid.uuid4().hex}"
+    post(gateway_stack, f"{CHAT}?key={gateway_stack.keys['acme']}", body(), **{"x-request-id": name})
+    recorded(gateway_stack, name, 1)  # and with it those before
     files = [gateway_stack.folder.log_file, *gateway_stack.audit_folder.glob("*.jsonl")]
     for file in files:
         said = file.read_text("utf-8")

@@ -247,3 +247,23 @@ async def test_a_stream_that_is_quiet_for_long_says_so() -> None:
     parts = answer.body.split(b"\n\n")
     assert (parts[0], parts[-2]) == (b"data: 1", b"data: 2")
     assert set(parts[1:-2]) == {b": keepalive"}
+
+
+async def test_who_does_not_read_gets_one_comment_however_long_it_is_quiet() -> None:
+    sent: list[bytes] = []
+    reads = asyncio.Event()
+
+    async def send(message: Message) -> None:
+        if message.get("body", b"").startswith(b":"):
+            sent.append(message["body"])
+            await reads.wait()
+
+    async def events() -> AsyncIterator[bytes]:
+        await asyncio.sleep(0.2)
+        yield answers.event(1)
+
+    before = asyncio.all_tasks()
+    await answers.send_events(send, events(), [], quiet_seconds=0.01)
+    assert sent == [b": keepalive\n\n"]
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() == before

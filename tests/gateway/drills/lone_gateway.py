@@ -27,7 +27,7 @@ SECONDS = 60.0
 
 
 class LoneGateway:
-    """`settings`: environment variables. `tenants`: name → settings. `program`: instead of `headrace gateway`."""
+    """`settings`: environment variables. `tenants`: name → settings. `program`: instead of the stack's."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class LoneGateway:
         triton: str,
         settings: Mapping[str, str] | None = None,
         tenants: Mapping[str, Mapping[str, Any]] | None = None,
-        program: tuple[str, ...] = ("headrace", "gateway"),
+        program: tuple[str, ...] = ("headrace.gateway",),
     ) -> None:
         self.folder = folder
         self.log_file = folder / "gateway.log"

@@ -15,6 +15,7 @@ from tests.fake_triton import serving
 from tests.gateway.drills.clients import Clients, Got
 from tests.gateway.drills.held_triton import HeldTriton
 from tests.gateway.drills.lone_gateway import SECONDS, LoneGateway
+from tests.gateway.drills.waiting import until
 from tests.limits.redis_server import RedisServer
 
 PROGRAM, SHIFTS_ENV = ("tests.gateway.drills.shifted_gateway",), "DRILL_SHIFTS"
@@ -55,12 +56,14 @@ async def test_limits_neither_open_nor_lock(store: str, tmp_path: Path) -> None:
                 for tenant in TENANTS:
                     await _use_up(gateway, tenant)
                 for days in (1, -1, 365, 0):
+                    before = len(gateway.records())
                     shifts.set(wall=days * DAY)
                     for tenant in TENANTS:
                         refused = await _ask(gateway, tenant)
                         assert refused.status == 429, (tenant, days)
                         assert refused.retry_after is not None
                         assert refused.retry_after <= WINDOW or tenant == "poor"
+                    await _recorded(gateway, before + len(TENANTS))
                     told = datetime.fromisoformat(gateway.records()[-1].time)
                     assert abs(told - datetime.now(UTC) - timedelta(days=days)) < timedelta(hours=1), (
                         "it is shifted"
@@ -81,6 +84,10 @@ async def _use_up(gateway: LoneGateway, tenant: str) -> None:
             assert got.status == 429
             return
     pytest.fail(f"nothing limits {tenant}")
+
+
+async def _recorded(gateway: LoneGateway, count: int) -> None:
+    await until(lambda: len(gateway.records()) == count)
 
 
 async def _ask(gateway: LoneGateway, tenant: str) -> Got:
