@@ -189,7 +189,7 @@ class Client:
                 pause *= 2
         finally:
             call.cancel()  # a task that has ended forgets an error that nobody has asked for
-            await _ended(call)
+            await _ended(call, _STOP_SECONDS)
 
     def _with(self, traceparent: str, tracestate: str) -> _Metadata:
         trace = (("traceparent", traceparent), ("tracestate", tracestate))
@@ -233,7 +233,7 @@ async def _end(task: asyncio.Task[Any]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def _ended(call: _Call, seconds: float | None = None) -> bool:
+async def _ended(call: _Call, seconds: float) -> bool:
     """Whether it ends within this time. Who waits may be cancelled: that does not end the call."""
     if not call.done():
         ended = asyncio.get_running_loop().create_future()
