@@ -25,5 +25,6 @@ def _generated(name: str) -> ModuleType:
         del sys.modules[_PACKAGE]  # who imports it gets all of it
 
 
+model_config_pb2: Any = _generated("model_config_pb2")
 service_pb2: Any = _generated("service_pb2")
 service_pb2_grpc: Any = _generated("service_pb2_grpc")

@@ -11,8 +11,8 @@ import stat
 from pathlib import Path
 
 from google.protobuf import text_format
-from tritonclient.grpc import model_config_pb2
 
+from headrace.client.protocol import model_config_pb2
 from headrace.errors import StartupError
 
 _LEAVE_OUT = shutil.ignore_patterns("__pycache__", ".*")

@@ -92,9 +92,8 @@ class Authenticator:
 
     def _trust(self, tenants: Tenants) -> None:
         if tenants.issuers and self._issuers is None:
-            from headrace.tenants.issuers import (
-                Issuers,  # 9 MB and a moment, which who has only API keys does not need
-            )
+            # Here: it takes 9 MB and a moment, which who has only API keys does not need.
+            from headrace.tenants.issuers import Issuers
 
             self._issuers = Issuers(self._now)
         if self._issuers is not None:

@@ -132,9 +132,13 @@ async def test_a_triton_that_hangs_opens_the_circuit_when_our_own_patience_ends(
 
 
 async def test_the_place_is_free_when_the_engine_has_done_its_work(triton: FakeTriton, ways: Ways) -> None:
-    taken: list[int] = []
+    came: list[tuple[str, int]] = []
+
+    def take(chunk: Chunk) -> None:
+        came.append((chunk.text, ways.admission.stats().in_flight))
+
     async with asyncio.timeout(SECONDS):
-        await ways.upstream.run(job(), lambda: None, lambda _: taken.append(ways.admission.stats().in_flight))
-    assert taken == [1, 1, 1]
+        await ways.upstream.run(job(), lambda: None, take)
+    assert came == [("a", 1), ("b", 1), ("c", 1)]
     assert not triton.running
     assert ways.admission.stats().in_flight == 0
